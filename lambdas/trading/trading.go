@@ -1,0 +1,228 @@
+// Package trading is the domain of the five functions: what a person asks for, the
+// quote they are asked to approve, the recommendation and the receipt. It knows
+// neither Lambda nor any other service.
+package trading
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// What an order may be.
+const (
+	MaxSymbolLen = 12
+	MinQty       = 1
+	MaxQty       = 1000
+
+	// DefaultSymbol is traded when the execution's input names none.
+	DefaultSymbol = "AMZN"
+)
+
+// Side is the direction of a trade.
+type Side string
+
+// The two sides, spelled as in the state machine's choice.
+const (
+	Buy  Side = "buy"
+	Sell Side = "sell"
+)
+
+// Errors by which a person's answer reaches the state machine: the names that the
+// waiting state catches. Approval has none, it is the success of the task.
+const (
+	BuyInstead    = "BuyInstead"
+	SellInstead   = "SellInstead"
+	TradeDeclined = "TradeDeclined"
+)
+
+// InvalidRequest says what is wrong with a function's input and what would be right.
+// Its type name is the error name that the state machine sees. It is never retried,
+// and whoever returns it has traded nothing.
+type InvalidRequest struct{ Reason string }
+
+func (e *InvalidRequest) Error() string { return e.Reason }
+
+func invalid(format string, args ...any) *InvalidRequest {
+	return &InvalidRequest{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Request is the input of an execution. The zero value of a field means that the
+// input leaves it out.
+type Request struct {
+	Symbol string
+	Qty    int
+}
+
+// UnmarshalJSON accepts {"symbol": "AMZN", "qty": 5}, both optional, other fields
+// ignored. Its error is an *InvalidRequest.
+func (r *Request) UnmarshalJSON(data []byte) error {
+	fields, err := object("the execution's input", data)
+	if err != nil {
+		return err
+	}
+	*r = Request{}
+	if raw, ok := fields["symbol"]; ok {
+		if r.Symbol, err = symbol(raw); err != nil {
+			return err
+		}
+	}
+	if raw, ok := fields["qty"]; ok {
+		if r.Qty, err = qty(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Quote is what a person approves, and so all that is traded.
+type Quote struct {
+	StockPrice float64   `json:"stock_price"` // per share; a whole number from 0 to 99 in the simulated market
+	Symbol     string    `json:"symbol"`
+	Qty        int       `json:"qty"`       // shares, MinQty to MaxQty
+	QuoteID    string    `json:"quote_id"`  // 32 hexadecimal digits
+	QuotedAt   time.Time `json:"quoted_at"` // UTC
+}
+
+var quoteID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// UnmarshalJSON reads a quote from a state's input, where other fields may stand
+// beside it. All of its own fields must be there. Its error is an *InvalidRequest.
+func (q *Quote) UnmarshalJSON(data []byte) error {
+	fields, err := object("the quote", data)
+	if err != nil {
+		return err
+	}
+	*q = Quote{}
+	if q.StockPrice, err = number("stock_price", fields["stock_price"]); err != nil {
+		return err
+	}
+	if q.StockPrice < 0 {
+		return invalid("stock_price is %v, want 0 or more", q.StockPrice)
+	}
+	if q.Symbol, err = symbol(fields["symbol"]); err != nil {
+		return err
+	}
+	if q.Qty, err = qty(fields["qty"]); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(fields["quote_id"], &q.QuoteID); err != nil || !quoteID.MatchString(q.QuoteID) {
+		return invalid("quote_id is %s, want 32 hexadecimal digits", excerpt(fields["quote_id"]))
+	}
+	if err := json.Unmarshal(fields["quoted_at"], &q.QuotedAt); err != nil || q.QuotedAt.IsZero() {
+		return invalid("quoted_at is %s, want a time such as \"2006-01-02T15:04:05Z\"", excerpt(fields["quoted_at"]))
+	}
+	return nil
+}
+
+// Price is the price of one share as a decimal string.
+func (q Quote) Price() string { return strconv.FormatFloat(q.StockPrice, 'f', -1, 64) }
+
+// Total is the price of all shares as a decimal string.
+func (q Quote) Total() string {
+	return strconv.FormatFloat(q.StockPrice*float64(q.Qty), 'f', -1, 64)
+}
+
+// Threshold is the price above which the rule recommends to sell.
+const Threshold = 50
+
+// Recommend is the sample's rule: sell above the threshold, buy at it and below.
+func Recommend(q Quote) Side {
+	if q.StockPrice > Threshold {
+		return Sell
+	}
+	return Buy
+}
+
+// OutcomeTraded is the outcome of a receipt. The state machine writes the others
+// (declined, expired, failed) into the reports that it makes itself.
+const OutcomeTraded = "traded"
+
+// Receipt is the result of a trade: the original sample's five fields, all strings,
+// and two of our own.
+type Receipt struct {
+	ID        string `json:"id"`        // the quote's id: one quote is traded at most once
+	Price     string `json:"price"`     // per share
+	Type      Side   `json:"type"`      // what was done, which need not be what was recommended
+	Qty       string `json:"qty"`       // shares
+	Timestamp string `json:"timestamp"` // ISO 8601; the time of the quote
+	Symbol    string `json:"symbol"`
+	Outcome   string `json:"outcome"` // OutcomeTraded
+}
+
+// Trade executes a quote in the simulated market. It depends on nothing but its
+// arguments, so a retry gives the same receipt and not a second trade.
+func Trade(side Side, q Quote) Receipt {
+	return Receipt{
+		ID:        q.QuoteID,
+		Price:     q.Price(),
+		Type:      side,
+		Qty:       strconv.Itoa(q.Qty),
+		Timestamp: q.QuotedAt.UTC().Format(time.RFC3339),
+		Symbol:    q.Symbol,
+		Outcome:   OutcomeTraded,
+	}
+}
+
+// object splits a JSON object into its fields. Unlike a struct it takes no "Symbol"
+// for "symbol".
+func object(what string, data []byte) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil || fields == nil {
+		return nil, invalid("%s is %s, want a JSON object", what, excerpt(data))
+	}
+	return fields, nil
+}
+
+var symbolPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9.-]{1,%d}$`, MaxSymbolLen))
+
+func symbol(raw json.RawMessage) (string, error) {
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil || !symbolPattern.MatchString(*s) {
+		return "", invalid("symbol is %s, want a string of 1 to %d letters, digits, dots and hyphens", excerpt(raw), MaxSymbolLen)
+	}
+	return *s, nil
+}
+
+func qty(raw json.RawMessage) (int, error) {
+	n, err := number("qty", raw)
+	if err != nil || n != math.Trunc(n) || n < MinQty || n > MaxQty {
+		return 0, invalid("qty is %s, want a whole number from %d to %d", excerpt(raw), MinQty, MaxQty)
+	}
+	return int(n), nil
+}
+
+func number(field string, raw json.RawMessage) (float64, error) {
+	var n *float64
+	if err := json.Unmarshal(raw, &n); err != nil || n == nil {
+		return 0, invalid("%s is %s, want a number", field, excerpt(raw))
+	}
+	return *n, nil
+}
+
+// excerpt shows a JSON value in an error: on one line, in ASCII, and never the whole of a large one.
+func excerpt(raw json.RawMessage) string {
+	const limit = 40
+	if len(raw) == 0 {
+		return "missing"
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, raw) == nil {
+		raw = compact.Bytes()
+	}
+	text := []rune(string(raw))
+	cut := len(text) > limit
+	if cut {
+		text = text[:limit]
+	}
+	shown := strconv.QuoteToASCII(string(text))
+	shown = shown[1 : len(shown)-1]
+	if cut {
+		shown += "…"
+	}
+	return shown
+}

@@ -1,0 +1,31 @@
+package stacks
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// definition is the state machine in Amazon States Language. Its placeholders for
+// resources are filled in by CloudFormation, those for numbers by renderDefinition.
+//
+//go:embed stock_trading.asl.json
+var definition string
+
+// approvalAttempts is how often the state "Request Human Approval" may ask: once, and
+// again for each retry of a request that could not be sent.
+const approvalAttempts = 4
+
+// workTime is more than all other states may take together, retries included.
+const workTime = time.Hour
+
+// renderDefinition puts the numbers in. JSON has no bare placeholder, so in the file
+// they are quoted.
+func renderDefinition(c Config) string {
+	seconds := func(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
+	return strings.NewReplacer(
+		`"${ApprovalTimeoutSeconds}"`, seconds(c.ApprovalTimeout),
+		`"${ExecutionTimeoutSeconds}"`, seconds(approvalAttempts*c.ApprovalTimeout+workTime),
+	).Replace(definition)
+}
