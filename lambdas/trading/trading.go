@@ -10,6 +10,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -214,15 +215,17 @@ func excerpt(raw json.RawMessage) string {
 	if json.Compact(&compact, raw) == nil {
 		raw = compact.Bytes()
 	}
-	text := []rune(string(raw))
-	cut := len(text) > limit
-	if cut {
-		text = text[:limit]
+	var shown strings.Builder
+	for _, c := range string(raw) {
+		if shown.Len() >= limit {
+			shown.WriteString("…")
+			break
+		}
+		if c >= ' ' && c <= '~' {
+			shown.WriteRune(c)
+		} else {
+			fmt.Fprintf(&shown, `\u%04x`, c)
+		}
 	}
-	shown := strconv.QuoteToASCII(string(text))
-	shown = shown[1 : len(shown)-1]
-	if cut {
-		shown += "…"
-	}
-	return shown
+	return shown.String()
 }

@@ -1,0 +1,31 @@
+package tradehandler_test
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"testing"
+
+	"stocktrading/lambdas/trading"
+	"stocktrading/lambdas/trading/tradehandler"
+)
+
+// The state machine chooses the side; what stands in the input as recommended does not count.
+func TestHandlerTradesItsOwnSide(t *testing.T) {
+	input := `{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"}`
+	for _, side := range []trading.Side{trading.Buy, trading.Sell} {
+		t.Run(string(side), func(t *testing.T) {
+			var q trading.Quote
+			if err := json.Unmarshal([]byte(input), &q); err != nil {
+				t.Fatal(err)
+			}
+			got, err := tradehandler.New(side, slog.New(slog.NewTextHandler(io.Discard, nil)))(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := trading.Trade(side, q); got != want || got.Type != side {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+// Package test checks the synthesized stack: its snapshots, its permissions, its state
+// machine and every guard that the workflow relies on.
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"stocktrading/stacks"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	os.Chdir("..") // where the CDK CLI runs the app: asset paths are relative to it
+	os.Setenv("CDK_VALIDATION", "false")
+	os.Setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+	jsii.Close()       // the runtime has read the environment before this line
+	defer jsii.Close() // the next one leaves no files behind
+	return m.Run()
+}
+
+// cdkContext is the context of cdk.json, as the CLI hands it over, with the given keys on top.
+func cdkContext(t *testing.T, override map[string]any) map[string]any {
+	t.Helper()
+	file, err := os.ReadFile("cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cdk struct{ Context map[string]any }
+	if err := json.Unmarshal(file, &cdk); err != nil {
+		t.Fatalf("read cdk.json: %v", err)
+	}
+	maps.Copy(cdk.Context, override)
+	return cdk.Context
+}
+
+// synthesize returns the template's text. Nothing is built: the assets are of no
+// interest here. Constructs can't be used by parallel tests.
+func synthesize(t *testing.T, override map[string]any) []byte {
+	t.Helper()
+	context := cdkContext(t, override)
+	context["aws:cdk:bundling-stacks"] = []any{}
+	out := t.TempDir()
+	app := awscdk.NewApp(&awscdk.AppProps{
+		AnalyticsReporting: jsii.Bool(false),
+		Context:            &context,
+		Outdir:             jsii.String(out),
+	})
+	config, err := stacks.ConfigFromContext(func(key string) any { return app.Node().TryGetContext(jsii.String(key)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stacks.NewStockTrading(app, "StockTrading", config)
+	app.Synth(nil)
+	text, err := os.ReadFile(filepath.Join(out, "StockTrading.template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+var (
+	templates   = map[string][]byte{}
+	templatesMu sync.Mutex
+)
+
+// templateText is synthesize, once for each context.
+func templateText(t *testing.T, override map[string]any) []byte {
+	t.Helper()
+	templatesMu.Lock()
+	defer templatesMu.Unlock()
+	key := fmt.Sprint(override)
+	if templates[key] == nil {
+		templates[key] = synthesize(t, override)
+	}
+	return templates[key]
+}
