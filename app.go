@@ -10,6 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stocktrading/stacks"
+	"stocktrading/stacks/config"
 )
 
 func main() {
@@ -23,13 +24,13 @@ func synthesize() error {
 	defer jsii.Close()
 
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false)})
-	config, err := stacks.ConfigFromContext(func(key string) any {
+	choices, err := config.FromContext(func(key string) any {
 		return app.Node().TryGetContext(jsii.String(key))
 	})
 	if err != nil {
 		return err
 	}
-	stacks.NewStockTrading(app, "StockTrading", config)
+	stacks.NewStockTrading(app, "StockTrading", choices)
 	app.Synth(nil)
 	return nil
 }

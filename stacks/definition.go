@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"stocktrading/stacks/config"
 )
 
 // definition is the state machine in Amazon States Language. Its placeholders for
@@ -22,7 +24,7 @@ const workTime = time.Hour
 
 // renderDefinition puts the numbers in. JSON has no bare placeholder, so in the file
 // they are quoted.
-func renderDefinition(c Config) string {
+func renderDefinition(c config.Config) string {
 	seconds := func(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
 	return strings.NewReplacer(
 		`"${ApprovalTimeoutSeconds}"`, seconds(c.ApprovalTimeout),

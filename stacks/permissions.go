@@ -75,7 +75,7 @@ func addApproverPolicy(stack awscdk.Stack, stateMachine awsstepfunctions.StateMa
 				Resources: &[]*string{stateMachine.StateMachineArn()},
 			}),
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:   jsii.Strings("states:DescribeExecution", "states:GetExecutionHistory"),
+				Actions:   jsii.Strings("states:GetExecutionHistory"),
 				Resources: &[]*string{executions},
 			}),
 		},

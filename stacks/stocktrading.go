@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"stocktrading/stacks/config"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 )
 
 // NewStockTrading defines the stack. It reads top to bottom as the workflow runs.
-func NewStockTrading(scope constructs.Construct, id string, c Config) awscdk.Stack {
+func NewStockTrading(scope constructs.Construct, id string, c config.Config) awscdk.Stack {
 	stack := awscdk.NewStack(scope, jsii.String(id), &awscdk.StackProps{
 		Description: jsii.String("Checks a stock price, recommends to buy or sell, asks a human, trades as they decide and reports the result."),
 	})
@@ -82,7 +84,7 @@ func NewStockTrading(scope constructs.Construct, id string, c Config) awscdk.Sta
 		"Queue": allow(queue.QueueArn(), "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
 		"Topic": allow(topic.TopicArn(), "sns:Publish"),
 	}
-	if c.Approval == AutomaticApproval {
+	if c.Approval == config.AutomaticApproval {
 		approvalPolicies["StateMachine"] = allow(stateMachine.StateMachineArn(), "states:SendTaskSuccess")
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String("StockTrading:automaticApproval"),
 			jsii.String("approval=automatic: every recommendation is traded and no one is asked."))

@@ -173,9 +173,7 @@ func checkPermissions(tpl template) (found problems) {
 	for _, action := range []string{"states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"} {
 		want = append(want, permission{"ApproverPolicy", action, "StockTradingStateMachine"})
 	}
-	for _, action := range []string{"states:DescribeExecution", "states:GetExecutionHistory"} {
-		want = append(want, permission{"ApproverPolicy", action, "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:StockTradingStateMachine.Name:*"})
-	}
+	want = append(want, permission{"ApproverPolicy", "states:GetExecutionHistory", "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:StockTradingStateMachine.Name:*"})
 	got := tpl.permissions()
 	for _, p := range got {
 		if !slices.Contains(want, p) {

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stocktrading/stacks"
+	"stocktrading/stacks/config"
 )
 
 func TestMain(m *testing.M) {
@@ -57,11 +58,11 @@ func synthesize(t *testing.T, override map[string]any) []byte {
 		Context:            &context,
 		Outdir:             jsii.String(out),
 	})
-	config, err := stacks.ConfigFromContext(func(key string) any { return app.Node().TryGetContext(jsii.String(key)) })
+	choices, err := config.FromContext(func(key string) any { return app.Node().TryGetContext(jsii.String(key)) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	stacks.NewStockTrading(app, "StockTrading", config)
+	stacks.NewStockTrading(app, "StockTrading", choices)
 	app.Synth(nil)
 	text, err := os.ReadFile(filepath.Join(out, "StockTrading.template.json"))
 	if err != nil {

@@ -1,0 +1,276 @@
+package decision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"stocktrading/lambdas/trading"
+)
+
+// Answer is what a person says to a request.
+type Answer string
+
+// The answers, and that of a person who decides later: none.
+const (
+	Approve Answer = "approve" // do as recommended
+	Buy     Answer = "buy"     // the same as Approve where that is what is recommended
+	Sell    Answer = "sell"
+	Decline Answer = "decline" // trade nothing
+	Later   Answer = ""
+)
+
+// MaxReason is how many characters a reason may have. The API would take a cause of 32,768.
+const MaxReason = 1000
+
+// CleanReason makes a reason fit to be recorded: one line, without what no one can see.
+func CleanReason(reason string) (string, error) {
+	reason = strings.Join(strings.Fields(reason), " ")
+	reason = trading.OneLine(reason, len(reason)+1)
+	if n := utf8.RuneCountInString(reason); n > MaxReason {
+		return "", problem(ErrWrongUse, "the reason has %d characters, and %d are allowed: shorten it", n, MaxReason)
+	}
+	return reason, nil
+}
+
+// side returns what is recommended, or false if that is neither to buy nor to sell.
+func (w Wait) side() (trading.Side, bool) {
+	side := trading.Side(w.Recommended)
+	return side, side == trading.Buy || side == trading.Sell
+}
+
+// resolve turns the answer that names the recommended side into the approval.
+func (w Wait) resolve(a Answer) (Answer, error) {
+	side, known := w.side()
+	switch {
+	case w.Problem != "":
+		return "", problem(nil, "nothing can be decided about %s, %s: stop the execution or let the request expire", w.Name(), w.Problem)
+	case a == Approve && !known:
+		return "", problem(ErrWrongUse, "%s recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline", w.Name())
+	case a == Buy && side == trading.Buy, a == Sell && side == trading.Sell:
+		return Approve, nil
+	case a == Approve, a == Buy, a == Sell, a == Decline:
+		return a, nil
+	}
+	return "", problem(ErrWrongUse, "%q is no answer: approve, buy, sell or decline", trading.OneLine(string(a), 40))
+}
+
+// Consequence is a sentence about what an answer leads to.
+func (w Wait) Consequence(a Answer) (string, error) {
+	a, err := w.resolve(a)
+	if err != nil {
+		return "", err
+	}
+	side, known := w.side()
+	verb := map[trading.Side]string{trading.Buy: "buys", trading.Sell: "sells"}
+	trade := func(s trading.Side) string {
+		return fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol, w.Quote.Price(), w.Quote.Total())
+	}
+	other := func(s trading.Side) string {
+		if known {
+			return fmt.Sprintf("This goes against the recommendation and %s.", trade(s))
+		}
+		return fmt.Sprintf("This %s.", trade(s))
+	}
+	switch a {
+	case Approve:
+		return fmt.Sprintf("This approves the recommendation and %s.", trade(side)), nil
+	case Buy:
+		return other(trading.Buy), nil
+	case Sell:
+		return other(trading.Sell), nil
+	}
+	return "This declines the recommendation. Nothing is traded.", nil
+}
+
+// message is an answer as it is sent: the success of the task, or a failure with a name.
+type message struct {
+	approval     approval
+	error, cause string // of a failure; the error of an approval is empty
+}
+
+func compose(a Answer, reason, who string) message {
+	if a == Approve {
+		return message{approval: approval{Decision: Approve, DecidedBy: who, Reason: reason}}
+	}
+	if reason == "" {
+		reason = "no reason given"
+	}
+	return message{
+		error: map[Answer]string{Buy: trading.BuyInstead, Sell: trading.SellInstead, Decline: trading.TradeDeclined}[a],
+		cause: fmt.Sprintf("%s (decided by %s)", reason, who),
+	}
+}
+
+// made tells whether an event is what this message leads to.
+func (m message) made(e types.HistoryEvent) bool {
+	switch e.Type {
+	case types.HistoryEventTypeTaskSucceeded:
+		return m.error == "" && readApproval(e) == m.approval
+	case types.HistoryEventTypeTaskFailed:
+		name, cause := readRefusal(e)
+		return m.error != "" && name == m.error && cause == m.cause
+	}
+	return false
+}
+
+// action is the call that sends the message.
+func (m message) action() action {
+	if m.error == "" {
+		return sendTaskSuccess
+	}
+	return sendTaskFailure
+}
+
+func (d *Desk) send(ctx context.Context, token secret, m message) error {
+	if m.error != "" {
+		_, err := d.client.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{
+			TaskToken: aws.String(token.reveal()),
+			Error:     aws.String(m.error),
+			Cause:     aws.String(m.cause),
+		}, sendOnce)
+		return err
+	}
+	output, err := json.Marshal(m.approval)
+	if err != nil {
+		return fmt.Errorf("encode approval: %w", err)
+	}
+	_, err = d.client.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{
+		TaskToken: aws.String(token.reveal()),
+		Output:    aws.String(string(output)),
+	}, sendOnce)
+	return err
+}
+
+// Decide sends an answer to the wait and returns what the execution's history recorded.
+// It sends nothing if the wait is not the one that is open now; then, and when another
+// answer was faster, the error is ErrGone.
+//
+// An answer is sent once. If its reply is lost, the history tells whether it counted.
+func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Record, error) {
+	a, err := w.resolve(a)
+	if err != nil {
+		return Record{}, err
+	}
+	if reason, err = CleanReason(reason); err != nil {
+		return Record{}, err
+	}
+	who, err := d.who(ctx)
+	if err != nil {
+		return Record{}, explain(ctx, getCallerIdentity, "", err)
+	}
+	if who = trading.OneLine(who, maxARN); who == "" {
+		return Record{}, problem(nil, "nothing was sent, because it is unknown who decides: check the credentials")
+	}
+	if err := d.stillOpen(ctx, w); err != nil {
+		return Record{}, err
+	}
+	m := compose(a, reason, who)
+	return d.settle(ctx, w, m, d.send(ctx, w.token, m))
+}
+
+// since reads what has followed the event that began a wait.
+func (d *Desk) since(ctx context.Context, w Wait) (trail, error) {
+	return d.history(ctx, w.Execution, wholePage, func(e types.HistoryEvent) bool { return e.Id <= w.event })
+}
+
+// stillOpen returns an error if the wait is not open now. The history alone says so: this
+// machine's clock may be wrong, and Step Functions refuses what is late.
+func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
+	t, err := d.since(ctx, w)
+	if err != nil {
+		return err
+	}
+	if t.found == nil || !asks(*t.found) || readWait(w.Execution, *t.found).token.reveal() != w.token.reveal() {
+		return problem(ErrGone, "nothing was sent for %s: its history is not the one that was shown; look again before you decide", w.Name())
+	}
+	if r, over := t.record(); over {
+		return gone(w.Execution, "nothing was sent", r)
+	}
+	return nil
+}
+
+// How long the history may take to show an answer.
+var lags = []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, time.Second, 2 * time.Second}
+
+// settle finds out what became of a message that was sent, or whose sending failed as sent tells.
+func (d *Desk) settle(ctx context.Context, w Wait, m message, sent error) (Record, error) {
+	verdict := judge(sent)
+	if verdict == notTaken {
+		return Record{}, explain(ctx, m.action(), d.machine.ARN, sent)
+	}
+	// Who interrupts now wants to leave, but should know whether the answer counts.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+
+	var (
+		r    Record
+		over bool
+		mine bool
+		err  error
+	)
+	for _, lag := range lags {
+		if !pause(ctx, lag) {
+			break
+		}
+		var t trail
+		if t, err = d.since(ctx, w); err != nil {
+			break
+		}
+		if r, over = t.record(); over {
+			mine = m.made(t.after[slices.IndexFunc(t.after, closes)])
+			if r.Next != "" || ends(t.after[len(t.after)-1]) {
+				break
+			}
+		}
+	}
+	switch {
+	case over && (!mine || verdict == tooLate):
+		return Record{}, gone(w.Execution, "the answer did not count", r)
+	case over:
+		return r, nil
+	case verdict == taken:
+		return Record{}, nil // its String says so
+	case verdict == tooLate:
+		return Record{}, problem(ErrGone, "too late, the answer for %s did not count: Step Functions takes none for this request any more", w.Name())
+	case err != nil:
+		return Record{}, problem(nil, "the connection broke while the answer was sent, and the history can't be read (%v): look whether %s still waits before you answer again", err, w.Name())
+	}
+	return Record{}, problem(nil, "the connection broke while the answer was sent, and %s still waits: nothing is recorded, so answer again", w.Name())
+}
+
+// verdict is what the reply to an answer says about it.
+type verdict int
+
+const (
+	taken    verdict = iota // it counts
+	tooLate                 // another was faster, or the time is over
+	notTaken                // it does not count, and the wait is still open
+	unknown                 // the reply was lost: it may count
+)
+
+func judge(err error) verdict {
+	var (
+		timedOut *types.TaskTimedOut
+		gone     *types.TaskDoesNotExist
+		token    *types.InvalidToken
+	)
+	switch {
+	case err == nil:
+		return taken
+	case errors.As(err, &timedOut), errors.As(err, &gone), errors.As(err, &token):
+		return tooLate
+	case refused(err), unsent(err):
+		return notTaken
+	}
+	return unknown
+}

@@ -1,0 +1,439 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"stocktrading/local/setup"
+	"stocktrading/local/system"
+)
+
+// served is a local system kept up by -serve, as another process would find it.
+type served struct {
+	endpoint, machine string
+	client            *sfn.Client
+	desk              string // the desk's executable
+	output            *buffer
+}
+
+// buffer collects output that is still being written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+var upAt = regexp.MustCompile(`(?s)The system is up at (\S+)\..*-state-machine (arn:\S+)`)
+
+func startServe(t *testing.T, args ...string) *served {
+	t.Helper()
+	s := &served{output: &buffer{}, desk: buildDesk(t)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	stdin := devNull(t)
+	go func() { ended <- run(ctx, append([]string{"-serve", "-logs"}, args...), stdin, s.output, s.output) }()
+	t.Cleanup(func() {
+		cancel()
+		if status := <-ended; status != exitSucceeded {
+			t.Errorf("-serve ended with status %d:\n%s", status, s.output)
+		}
+	})
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if up := upAt.FindStringSubmatch(s.output.String()); up != nil {
+			s.endpoint, s.machine = up[1], up[2]
+			break
+		}
+		if time.Now().After(deadline) || len(ended) > 0 {
+			t.Fatalf("-serve does not come up:\n%s", s.output)
+		}
+	}
+	s.client = sfn.New(sfn.Options{
+		Region: system.Region, BaseEndpoint: aws.String(s.endpoint), Credentials: credentials.NewStaticCredentialsProvider("developer", "local", ""),
+	})
+	return s
+}
+
+func devNull(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func buildDesk(t *testing.T) string {
+	t.Helper()
+	root, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(t.TempDir(), "desk.exe")
+	build := exec.Command("go", "build", "-o", exe, "./desk")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build desk: %v\n%s", err, out)
+	}
+	return exe
+}
+
+// environment is all that the desk and the AWS CLI get: nothing of this machine's own AWS configuration.
+func (s *served) environment(t *testing.T, accessKey string) []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ENDPOINT_URL=" + s.endpoint, "AWS_REGION=" + system.Region, "AWS_DEFAULT_REGION=" + system.Region,
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=local", "STATE_MACHINE_ARN=" + s.machine,
+	}
+}
+
+// runDesk runs the desk as a process of its own.
+func (s *served) runDesk(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), s.desk, args...)
+	cmd.Env = s.environment(t, system.Approver)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
+}
+
+type listed struct {
+	Execution, Symbol, Recommendation string
+	Qty                               int
+}
+
+// list is what waits, by the desk.
+func (s *served) list(t *testing.T) (waits []listed) {
+	t.Helper()
+	stdout, stderr, status := s.runDesk(t, "-json")
+	if status != 0 {
+		t.Fatalf("desk -json: status %d: %s", status, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), &waits); err != nil {
+		t.Fatalf("desk -json: %v: %s", err, stdout)
+	}
+	return waits
+}
+
+// startWaiting starts executions and returns when all of them wait.
+func (s *served) startWaiting(t *testing.T, n int) []listed {
+	t.Helper()
+	var started []string
+	for range n {
+		out, err := s.client.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: &s.machine, Input: aws.String(`{"symbol":"AMZN","qty":5}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		started = append(started, *out.ExecutionArn)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		waits := slices.DeleteFunc(s.list(t), func(w listed) bool { return !slices.Contains(started, w.Execution) })
+		if len(waits) == n {
+			return waits
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d executions wait", len(waits), n)
+		}
+	}
+}
+
+// end waits for the end of an execution and returns its status and report.
+func (s *served) end(t *testing.T, arn string) (types.ExecutionStatus, string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		x, err := s.client.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Status != types.ExecutionStatusRunning {
+			return x.Status, s.report(t, arn)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not end", arn)
+		}
+	}
+}
+
+// report is the message that the execution published.
+func (s *served) report(t *testing.T, arn string) string {
+	t.Helper()
+	h, err := s.client.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &arn, ReverseOrder: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h.Events {
+		if d := e.TaskScheduledEventDetails; d != nil && aws.ToString(d.Resource) == "publish" {
+			return aws.ToString(d.Parameters)
+		}
+	}
+	t.Fatalf("%s has published nothing", arn)
+	return ""
+}
+
+// token is the task token of an execution's wait.
+func (s *served) token(t *testing.T, arn string) string {
+	t.Helper()
+	h, err := s.client.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h.Events {
+		if d := e.TaskScheduledEventDetails; d != nil {
+			var p struct{ MessageBody struct{ TaskToken string } }
+			if json.Unmarshal([]byte(aws.ToString(d.Parameters)), &p) == nil && p.MessageBody.TaskToken != "" {
+				return p.MessageBody.TaskToken
+			}
+		}
+	}
+	t.Fatalf("%s has no token", arn)
+	return ""
+}
+
+func TestDeskAgainstServe(t *testing.T) {
+	s := startServe(t)
+	var everything strings.Builder // that the desk wrote
+	var tokens []string
+	desk := func(t *testing.T, args ...string) (string, int) {
+		stdout, stderr, status := s.runDesk(t, args...)
+		everything.WriteString(stdout + stderr)
+		return stdout + stderr, status
+	}
+
+	if out, status := desk(t); status != 0 || !strings.Contains(out, "Nothing waits") {
+		t.Fatalf("an empty list: status %d: %s", status, out)
+	}
+	var buys, sells []listed
+	for len(buys) < 3 || len(sells) < 3 {
+		for _, w := range s.startWaiting(t, 4) {
+			tokens = append(tokens, s.token(t, w.Execution))
+			if w.Symbol != "AMZN" || w.Qty != 5 {
+				t.Fatalf("listed as %+v", w)
+			}
+			if w.Recommendation == "buy" {
+				buys = append(buys, w)
+			} else {
+				sells = append(sells, w)
+			}
+		}
+	}
+	if out, status := desk(t); status != 0 || strings.Count(out, "AMZN") != len(buys)+len(sells) {
+		t.Errorf("the list: status %d: %s", status, out)
+	}
+
+	for _, test := range []struct {
+		name, execution string
+		args            []string
+		wantReport      []string
+	}{
+		{"approve", buys[0].Execution, []string{"approve"}, []string{`"outcome":"traded"`, `"type":"buy"`}},
+		{"buy instead", sells[0].Execution, []string{"buy", "-reason", "it will rise"}, []string{`"outcome":"traded"`, `"type":"buy"`}},
+		{"sell instead", buys[1].Execution, []string{"sell"}, []string{`"outcome":"traded"`, `"type":"sell"`}},
+		{"decline", sells[1].Execution, []string{"decline", "-reason", "too dear"}, []string{`"outcome":"declined"`, "too dear", "user/approver"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out, status := desk(t, append(test.args, test.execution)...)
+			if status != 0 || !strings.Contains(out, "Recorded as") {
+				t.Fatalf("status %d: %s", status, out)
+			}
+			ended, report := s.end(t, test.execution)
+			if ended != types.ExecutionStatusSucceeded {
+				t.Errorf("the execution ended %s", ended)
+			}
+			for _, want := range test.wantReport {
+				if !strings.Contains(report, want) {
+					t.Errorf("the report %s lacks %s", report, want)
+				}
+			}
+			if out, status := desk(t, "approve", test.execution); status != 3 {
+				t.Errorf("a late answer: status %d, want 3: %s", status, out)
+			}
+		})
+	}
+
+	t.Run("two answers at once", func(t *testing.T) {
+		execution := buys[2].Execution
+		statuses, outputs := make([]int, 2), make([]string, 2)
+		var both sync.WaitGroup
+		for i, answer := range []string{"approve", "decline"} {
+			both.Go(func() {
+				stdout, stderr, status := s.runDesk(t, answer, execution)
+				outputs[i], statuses[i] = stdout+stderr, status
+			})
+		}
+		both.Wait()
+		everything.WriteString(outputs[0] + outputs[1])
+		if slices.Sort(statuses); !slices.Equal(statuses, []int{0, 3}) {
+			t.Errorf("statuses %v, want one 0 and one 3:\n%s", statuses, strings.Join(outputs, "\n"))
+		}
+	})
+
+	t.Run("no token comes out", func(t *testing.T) {
+		if len(tokens) == 0 {
+			t.Fatal("there was none")
+		}
+		for _, token := range tokens {
+			if strings.Contains(s.output.String(), token) || strings.Contains(everything.String(), token) {
+				t.Fatal("a token stands in what was written")
+			}
+		}
+		for _, want := range []string{"notice published", "A trade waits for your decision", "Stock trade: traded"} {
+			if !strings.Contains(s.output.String(), want) {
+				t.Errorf("the output searched for tokens lacks %q:\n%s", want, s.output)
+			}
+		}
+	})
+
+	t.Run("AWS CLI", func(t *testing.T) { s.testCLI(t) })
+}
+
+// testCLI uses the endpoint as the README shows it.
+func (s *served) testCLI(t *testing.T) {
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Skip("the AWS CLI is not installed")
+	}
+	cli := func(operation string, args ...string) map[string]any {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "aws", append([]string{"stepfunctions", operation, "--output", "json"}, args...)...)
+		cmd.Env = s.environment(t, "developer")
+		out, err := cmd.Output()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("aws %v: %s", cmd.Args, exit.Stderr)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		var answer map[string]any
+		if len(bytes.TrimSpace(out)) > 0 {
+			if err := json.Unmarshal(out, &answer); err != nil {
+				t.Fatalf("aws %v: %v: %s", cmd.Args, err, out)
+			}
+		}
+		return answer
+	}
+	for _, answer := range [][]string{
+		{"send-task-success", "--task-output", "{}"},
+		{"send-task-failure", "--error", "TradeDeclined", "--cause", "no"},
+	} {
+		started := cli("start-execution", "--state-machine-arn", s.machine, "--input", `{"symbol":"AMZN","qty":5}`)
+		execution := fmt.Sprint(started["executionArn"])
+		for deadline := time.Now().Add(20 * time.Second); !slices.ContainsFunc(s.list(t), func(w listed) bool { return w.Execution == execution }); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s does not wait", execution)
+			}
+		}
+		running := cli("list-executions", "--state-machine-arn", s.machine, "--status-filter", "RUNNING")
+		if !strings.Contains(fmt.Sprint(running), execution) {
+			t.Errorf("list-executions lacks %s: %v", execution, running)
+		}
+		if events := cli("get-execution-history", "--execution-arn", execution)["events"].([]any); len(events) < 10 {
+			t.Errorf("get-execution-history has %d events", len(events))
+		}
+		cli(answer[0], append([]string{"--task-token", s.token(t, execution)}, answer[1:]...)...)
+		s.end(t, execution)
+		if status := cli("describe-execution", "--execution-arn", execution)["status"]; status != "SUCCEEDED" {
+			t.Errorf("describe-execution has status %v", status)
+		}
+	}
+}
+
+func TestDeskAgainstExpiredWait(t *testing.T) {
+	s := startServe(t, "-c", "approvalTimeout=2s")
+	w := s.startWaiting(t, 1)[0]
+	status, report := s.end(t, w.Execution)
+	if status != types.ExecutionStatusSucceeded || !strings.Contains(report, `"outcome":"expired"`) {
+		t.Errorf("status %s, report %s", status, report)
+	}
+	if stdout, stderr, status := s.runDesk(t, "approve", w.Execution); status != 3 {
+		t.Errorf("a late answer: status %d, want 3: %s%s", status, stdout, stderr)
+	}
+}
+
+func TestRun(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		args       []string
+		wantStatus int
+		wantOutput string
+	}{
+		{"approve", []string{"-decision", "approve", "-input", `{"symbol":"AMZN"}`}, exitSucceeded, "Execution succeeded"},
+		{"decline", []string{"-decision", "decline", "-reason", "no"}, exitSucceeded, `"outcome": "declined"`},
+		{"automatic", []string{"-c", "approval=automatic"}, exitSucceeded, "every recommendation is traded and no one is asked"},
+		{"failed", []string{"-decision", "approve", "-input", `{"qty":0}`}, exitFailed, "qty is 0, want a whole number from 1 to 1000"},
+		{"nobody to ask", nil, exitUsage, "nobody to ask"},
+		{"no JSON", []string{"-input", "{"}, exitUsage, `-input "{" is not JSON`},
+		{"unknown decision", []string{"-decision", "maybe"}, exitUsage, `-decision is "maybe", want approve, buy, sell or decline`},
+		{"decision with automatic", []string{"-decision", "approve", "-c", "approval=automatic"}, exitUsage, "nothing to decide"},
+		{"decision with serve", []string{"-decision", "approve", "-serve"}, exitUsage, "decide at the desk"},
+		{"unknown key", []string{"-c", "aproval=human"}, exitUsage, "approval, approverEmail, approvalTimeout"},
+		{"unknown value", []string{"-c", "approvalTimeout=soon"}, exitUsage, `context key approvalTimeout is "soon"`},
+		{"unknown flag", []string{"-x"}, exitUsage, "not defined: -x"},
+		{"argument", []string{"x"}, exitUsage, `unexpected argument "x"`},
+		{"port out of range", []string{"-serve", "-port", "70000"}, exitUsage, "-port is 70000"},
+		{"help", []string{"-h"}, exitSucceeded, "Usage: go run ./local"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out buffer
+			if status := run(t.Context(), test.args, devNull(t), &out, &out); status != test.wantStatus {
+				t.Errorf("status %d, want %d:\n%s", status, test.wantStatus, &out)
+			}
+			if !strings.Contains(out.String(), test.wantOutput) {
+				t.Errorf("output lacks %q:\n%s", test.wantOutput, &out)
+			}
+		})
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	s := startServe(t)
+	port := s.endpoint[strings.LastIndex(s.endpoint, ":")+1:]
+	var out buffer
+	status := run(t.Context(), []string{"-serve", "-port", port}, devNull(t), &out, &out)
+	if want := "port " + port + " can't be had, choose another with -port"; status != exitFailed || !strings.Contains(out.String(), want) {
+		t.Errorf("status %d, want %d with %q:\n%s", status, exitFailed, want, &out)
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out buffer
+	ended := make(chan int, 1)
+	stdin := devNull(t)
+	go func() { ended <- run(ctx, []string{"-serve"}, stdin, &out, &out) }()
+	cancel() // most likely while something is being built
+	if status := <-ended; status != exitInterrupted && status != exitSucceeded {
+		t.Errorf("status %d:\n%s", status, &out)
+	}
+}

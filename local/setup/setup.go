@@ -1,0 +1,140 @@
+// Package setup finds or builds what a run of the system needs on this machine: Node, the npm packages, the functions, the
+// CDK app and what it synthesizes. Nothing has to be installed or prepared by hand but Go and Node.
+//
+// What takes time says so, through a Progress. Several programs may use one tree at once, as the test binaries of
+// `go test ./...` do: what they share is guarded by file locks. When a context ends, so do the programs that were started
+// under it, with all that they started themselves.
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	module  = "stocktrading"
+	minNode = 20
+)
+
+// Root returns the folder of the project: the working directory or the nearest one above it that has the project's go.mod.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the project: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("find the project: %w", err)
+		}
+		if moduleOf(string(text)) == module {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("find the project: neither %s nor a folder above it has the go.mod of the module %s; run this inside the project's folder", start, module)
+		}
+	}
+}
+
+// moduleOf returns the module path of a go.mod.
+func moduleOf(text string) string {
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "module" {
+			return strings.Trim(fields[1], "\"`")
+		}
+	}
+	return ""
+}
+
+// Node returns the path of node, which must be recent enough.
+func Node(ctx context.Context) (string, error) {
+	path, err := exec.LookPath("node")
+	if err != nil {
+		return "", fmt.Errorf("find Node: there is no node on the PATH; install Node %d or newer from https://nodejs.org", minNode)
+	}
+	output, problem, err := command{path: path, args: []string{"--version"}}.run(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find Node: run %s --version: %w\n%s", path, err, lastLines(problem, 5))
+	}
+	version := strings.TrimSpace(output)
+	text, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	major, err := strconv.Atoi(text)
+	if err != nil {
+		return "", fmt.Errorf("find Node: %s says that its version is %q; install Node %d or newer from https://nodejs.org", path, version, minNode)
+	}
+	if major < minNode {
+		return "", fmt.Errorf("find Node: %s is Node %s, which is too old; install Node %d or newer from https://nodejs.org", path, version, minNode)
+	}
+	return path, nil
+}
+
+func findGo() (string, error) {
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return "", errors.New("there is no go on the PATH; install Go from https://go.dev/dl")
+	}
+	return path, nil
+}
+
+// lock takes a lock of the tree that every program takes for the same work. While another one has it, the step says what it
+// waits for.
+func lock(ctx context.Context, root, name, waitsFor string, s *Step) (unlock func(), err error) {
+	dir, err := buildDir(root)
+	if err != nil {
+		return nil, err
+	}
+	l := flock.New(filepath.Join(dir, name))
+	locked, err := l.TryLock()
+	if err == nil && !locked {
+		s.note("waiting for " + waitsFor)
+		_, err = l.TryLockContext(ctx, 100*time.Millisecond)
+		s.note("")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", l.Path(), err)
+	}
+	return func() { l.Unlock() }, nil
+}
+
+// buildDir returns the folder for what is built, which is there then.
+func buildDir(root string) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(root, ".build"))
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// temporaryDir makes a folder for the temporary files of a program that may end before it has removed them: go when it is
+// killed, and the CDK app with 2 MB of jsii when it fails.
+func temporaryDir(root string) (dir string, remove func(), err error) {
+	build, err := buildDir(root)
+	if err != nil {
+		return "", nil, err
+	}
+	if dir, err = os.MkdirTemp(build, "tmp"); err != nil {
+		return "", nil, err
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}
+
+// lastLines returns the last lines of a text that say something.
+func lastLines(text string, n int) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRight(line, " \t\r\n"); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

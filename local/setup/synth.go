@@ -1,0 +1,93 @@
+package setup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Synthesize runs the CDK app as the CDK CLI would and leaves the cloud assembly in the folder out. The app gets the context
+// of cdk.json, changed by the one given here. It bundles nothing, because the local run builds the functions itself, and
+// skips the validation of the template, which takes longer than the rest.
+func Synthesize(ctx context.Context, exe, root, out string, context map[string]any, p *Progress) error {
+	s := p.Step("Synthesizing the stack", "")
+	err := synthesize(ctx, exe, root, out, context)
+	s.Done(err)
+	if err != nil {
+		return fmt.Errorf("synthesize the stack: %w", err)
+	}
+	return nil
+}
+
+func synthesize(ctx context.Context, exe, root, out string, given map[string]any) error {
+	exe, err := filepath.Abs(exe)
+	if err != nil {
+		return err
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return err
+	}
+	var config struct {
+		Context map[string]any `json:"context"`
+	}
+	if err := readJSON(filepath.Join(root, "cdk.json"), &config); err != nil {
+		return err
+	}
+	merged := map[string]any{"aws:cdk:bundling-stacks": []string{}}
+	maps.Copy(merged, config.Context)
+	maps.Copy(merged, given)
+	text, err := json.Marshal(merged)
+	if err != nil {
+		return fmt.Errorf("encode the context: %w", err)
+	}
+	temporary, remove, err := temporaryDir(root)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	// CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION come from the environment if they are set there.
+	_, problems, err := command{
+		path: exe,
+		dir:  root,
+		env: []string{
+			"CDK_OUTDIR=" + out, "CDK_CONTEXT_JSON=" + string(text), "CDK_VALIDATION=false",
+			"TMPDIR=" + temporary, "TMP=" + temporary, "TEMP=" + temporary,
+		},
+	}.run(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if said := complaint(problems); said != "" {
+		return errors.New(said)
+	}
+	return err
+}
+
+var (
+	// jsii writes this without a line break behind it.
+	jsiiExit = regexp.MustCompile(`Runtime process exited abnormally: (exit status \d+|signal: (broken pipe|segmentation fault|[a-z]+)( \(core dumped\))?)`)
+	// jsii's box about the version of Node, Node's own warnings and the stack traces of JavaScript.
+	jsiiNoise = regexp.MustCompile(`^(!!|\(node:\d+\)|\(Use .node --trace|\s+at )`)
+	goStack   = regexp.MustCompile(`(?m)^goroutine \d+ .*\[`)
+)
+
+// complaint is what a person needs of what the app wrote before it failed.
+func complaint(problems string) string {
+	problems = jsiiExit.ReplaceAllString(problems, "")
+	if stack := goStack.FindStringIndex(problems); stack != nil {
+		problems = problems[:stack[0]]
+	}
+	var lines []string
+	for line := range strings.Lines(problems) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if line != "" && !jsiiNoise.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,141 @@
+package setup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// beApp is the CDK app. It leaves what it was given in its folder, or fails as APP_DOES says.
+func beApp() {
+	switch does := os.Getenv("APP_DOES"); does {
+	case "synthesize":
+		fmt.Fprint(os.Stderr, "a warning nobody needs\nRuntime process exited abnormally: exit status 1")
+		dir, _ := os.Getwd()
+		out := os.Getenv("CDK_OUTDIR")
+		text, err := json.Marshal(map[string]any{
+			"dir": dir, "out": out, "context": json.RawMessage(os.Getenv("CDK_CONTEXT_JSON")),
+			"validation": os.Getenv("CDK_VALIDATION"), "account": os.Getenv("CDK_DEFAULT_ACCOUNT"), "region": os.Getenv("CDK_DEFAULT_REGION"),
+		})
+		if err != nil {
+			panic(err)
+		}
+		os.MkdirAll(out, 0o755)
+		os.WriteFile(filepath.Join(out, "manifest.json"), text, 0o600)
+	case "hang":
+		startChild(os.Getenv("CDK_OUTDIR"))
+		time.Sleep(time.Minute)
+	default:
+		fmt.Fprint(os.Stderr, strings.TrimPrefix(does, "fail:"))
+		os.Exit(1)
+	}
+}
+
+func TestSynthesize(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(root, "out")
+	write(t, root, map[string]string{"cdk.json": `{"app": "x", "context": {"approval": "human", "@aws-cdk/core:flag": true, "limits": {"qty": 10}}}`})
+	t.Setenv("APP_DOES", "synthesize")
+	t.Setenv("CDK_CONTEXT_JSON", `{"left": "over"}`)
+	t.Setenv("CDK_VALIDATION", "true")
+	t.Setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+	t.Setenv("CDK_DEFAULT_REGION", "eu-central-1")
+	if err := Synthesize(t.Context(), self, root, out, map[string]any{"approval": "automatic", "hours": 2}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := readJSON(filepath.Join(out, "manifest.json"), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"dir": root, "out": out, "validation": "false", "account": "123456789012", "region": "eu-central-1",
+		"context": map[string]any{
+			"approval": "automatic", "hours": 2.0, "@aws-cdk/core:flag": true, "limits": map[string]any{"qty": 10.0},
+			"aws:cdk:bundling-stacks": []any{},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the app was given (-want +got):\n%s", diff)
+	}
+}
+
+func TestSynthesizeErrors(t *testing.T) {
+	const trace = "panic: Error: Template is undeployable\n\tat first line\n\ngoroutine 1 [running]:\nmain.main()\n\t/home/app.go:12 +0x1d\nexit status 2\n"
+	const box = "!!!!!!!!!!!!\n!!        !!\n!!  Node 20 is end-of-life  !!\n!!!!!!!!!!!!\n"
+	tests := []struct{ name, says, want string }{
+		{"one line", "approval must be human or automatic\n", "approval must be human or automatic"},
+		{"jsii's exit on a line of its own", "no region\nRuntime process exited abnormally: exit status 1\n", "no region"},
+		{"jsii's exit without a line break", "Runtime process exited abnormally: exit status 134no region\n", "no region"},
+		{"jsii's exit by a signal", "no region\nRuntime process exited abnormally: signal: broken pipe", "no region"},
+		{"jsii's box", box + "no region\n", "no region"},
+		{"warnings of Node", "(node:12) Warning: old\n(Use `node --trace-warnings ...` to show where)\nno region\n", "no region"},
+		{"stack of JavaScript", "Error: no region\n    at Stack.region (/tmp/jsii/lib/stack.js:1:2)\n    at <anonymous>\n", "Error: no region"},
+		{"panic", trace, "panic: Error: Template is undeployable"},
+		{"nothing", "", "exit status 1"},
+		{"only noise", box, "exit status 1"},
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	write(t, root, map[string]string{"cdk.json": "{}"})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("APP_DOES", "fail:"+tt.says)
+			err := Synthesize(t.Context(), self, root, t.TempDir(), nil, nil)
+			if want := "synthesize the stack: " + tt.want; err == nil || err.Error() != want {
+				t.Errorf("got error\n%v, want\n%s", err, want)
+			}
+		})
+	}
+	t.Run("no cdk.json", func(t *testing.T) {
+		t.Setenv("APP_DOES", "synthesize")
+		if err := Synthesize(t.Context(), self, t.TempDir(), t.TempDir(), nil, nil); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("got error %v, want one of a missing file", err)
+		}
+	})
+}
+
+func TestSynthesizeInterrupted(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	write(t, root, map[string]string{"cdk.json": "{}"})
+	t.Setenv("APP_DOES", "hang")
+	ids := filepath.Join(root, "ids")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- Synthesize(ctx, self, root, ids, nil, nil) }()
+	waitFor(t, "start of the app", func() bool {
+		text, _ := os.ReadFile(ids)
+		return strings.HasSuffix(string(text), "\n")
+	})
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+	var app, child int
+	if _, err := fmt.Sscan(read(t, ids), &app, &child); err != nil {
+		t.Fatal(err)
+	}
+	checkEnded(t, app)
+	checkEnded(t, child)
+}

@@ -1,0 +1,383 @@
+package states
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const waitForToken = `"Parameters":{"QueueUrl":"q","MessageBody":{"TaskToken.$":"$$.Task.Token"}},`
+
+func success(token string) SendTaskSuccessInput {
+	return SendTaskSuccessInput{TaskToken: token, Output: ptr(`1`)}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	catch := `"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Caught"}],`
+	e := launch(t, oneTask(wait, waitForToken+catch), tokens.run)
+	long := func(n int) string { return strings.Repeat("é", n) }
+	tests := []struct {
+		name   string
+		send   func(token string) error
+		want   string // error code
+		output string // of the execution, if the answer was taken
+	}{
+		{"success", func(s string) error { return e.SendTaskSuccess(success(s)) }, "", `1`},
+		{"success without output", func(s string) error { return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s}) }, "ValidationException", ""},
+		{"success with text", func(s string) error {
+			return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s, Output: ptr("yes")})
+		}, "InvalidOutput", ""},
+		{"success with too much", func(s string) error {
+			return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s, Output: ptr(`"` + long(maxData/2) + `"`)})
+		}, "InvalidOutput", ""},
+		{"failure", func(s string) error {
+			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: "E", Cause: "c"})
+		}, "", `{"Error":"E","Cause":"c"}`},
+		{"failure without a name", func(s string) error {
+			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s})
+		}, "", `{"Error":null,"Cause":null}`}, // as AWS answers it
+		{"failure with the longest texts", func(s string) error {
+			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: long(256), Cause: long(32768)})
+		}, "", `{"Error":"` + long(256) + `","Cause":"` + long(32768) + `"}`},
+		{"failure with too long a name", func(s string) error {
+			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: long(257)})
+		}, "ValidationException", ""},
+		{"failure with too long a cause", func(s string) error {
+			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Cause: long(32769)})
+		}, "ValidationException", ""},
+		{"no token", func(string) error { return e.SendTaskSuccess(success("")) }, "ValidationException", ""},
+		{"unknown token", func(s string) error { return e.SendTaskSuccess(success(s + "x")) }, "InvalidToken", ""},
+		{"heartbeat of an unknown token", func(s string) error {
+			return e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: "x"})
+		}, "InvalidToken", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			arn := begin(t, e, `{}`)
+			token := <-tokens
+			if err := e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}); err != nil {
+				t.Errorf("heartbeat: %v", err)
+			}
+			err := test.send(token)
+			if code(err) != test.want {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), token) {
+				t.Errorf("the error has the token in it: %v", err)
+			}
+			if test.want != "" { // which leaves the task open
+				if err := e.SendTaskFailure(SendTaskFailureInput{TaskToken: token, Error: "Enough"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if x := await(t, e, arn); test.output != "" && x.Output != test.output {
+				t.Errorf("output %s, want %s", x.Output, test.output)
+			}
+			for name, send := range map[string]func() error{
+				"success":   func() error { return e.SendTaskSuccess(success(token)) },
+				"failure":   func() error { return e.SendTaskFailure(SendTaskFailureInput{TaskToken: token}) },
+				"heartbeat": func() error { return e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}) },
+			} {
+				if err := send(); code(err) != "TaskTimedOut" {
+					t.Errorf("a late %s got %v, want TaskTimedOut", name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestOneAnswerWins(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	e := launch(t, oneTask(wait, waitForToken), tokens.run)
+	for range 50 {
+		arn := begin(t, e, `{}`)
+		token := <-tokens
+		var taken, late atomic.Int32
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				in := SendTaskSuccessInput{TaskToken: token, Output: ptr(fmt.Sprint(i))}
+				switch err := e.SendTaskSuccess(in); code(err) {
+				case "":
+					taken.Add(1)
+				case "TaskTimedOut":
+					late.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if taken.Load() != 1 || late.Load() != 3 {
+			t.Fatalf("%d answers were taken and %d refused, want 1 and 3", taken.Load(), late.Load())
+		}
+		await(t, e, arn)
+	}
+}
+
+// Answers that race the timeout either win, and the execution succeeds, or are refused, and it timed out.
+func TestAnswersAgainstTheTimeout(t *testing.T) {
+	t.Parallel()
+	const executions = 60
+	tokens := make(sender, executions)
+	e := launch(t, oneTask(wait, `"TimeoutSeconds":1,`+waitForToken), func(ctx context.Context, task Task) (json.RawMessage, error) {
+		return tokens.run(ctx, task)
+	})
+	start := time.Now()
+	arns := map[string]string{}
+	for range executions {
+		arn := begin(t, e, `{}`)
+		arns[<-tokens] = arn
+	}
+	var all sync.WaitGroup
+	i := 0
+	for token, arn := range arns {
+		delay := time.Until(start.Add(970*time.Millisecond + time.Duration(i)*2*time.Millisecond))
+		i++
+		all.Go(func() {
+			time.Sleep(delay)
+			err := e.SendTaskSuccess(success(token))
+			x := await(t, e, arn)
+			switch {
+			case err == nil && x.Status != StatusSucceeded:
+				t.Errorf("the answer was taken, and the execution is %s", x.Status)
+			case err != nil && (code(err) != "TaskTimedOut" || x.Error != "States.Timeout"):
+				t.Errorf("the answer got %v, and the execution is %s with %q", err, x.Status, x.Error)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// An answer may arrive before the message that carries the token has been sent.
+func TestAnswerWhileSending(t *testing.T) {
+	t.Parallel()
+	tokens, sent := make(chan string), make(chan bool)
+	e := launch(t, oneTask(wait, waitForToken), func(ctx context.Context, task Task) (json.RawMessage, error) {
+		tokens <- task.Token
+		<-sent
+		return nil, ctx.Err()
+	})
+	arn := begin(t, e, `{}`)
+	if err := e.SendTaskSuccess(success(<-tokens)); err != nil {
+		t.Fatal(err)
+	}
+	x := await(t, e, arn)
+	close(sent)
+	if x.Status != StatusSucceeded {
+		t.Errorf("got %+v", x)
+	}
+}
+
+func TestSendingFails(t *testing.T) {
+	t.Parallel()
+	tokens := make(chan string, 1)
+	e := launch(t, oneTask(wait, waitForToken), func(_ context.Context, task Task) (json.RawMessage, error) {
+		tokens <- task.Token
+		return nil, &Error{"SQS.QueueDoesNotExistException", "gone"}
+	})
+	x := await(t, e, begin(t, e, `{}`))
+	wantFailure(t, x, "SQS.QueueDoesNotExistException")
+	if err := e.SendTaskSuccess(success(<-tokens)); code(err) != "TaskTimedOut" {
+		t.Errorf("an answer afterwards got %v", err)
+	}
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	ended := make(chan bool, 1)
+	tokens := make(chan string, 1)
+	e := launch(t, oneTask(wait, waitForToken+retryAll+catchAll), func(ctx context.Context, task Task) (json.RawMessage, error) {
+		tokens <- task.Token
+		<-ctx.Done()
+		ended <- true
+		return nil, ctx.Err()
+	})
+	arn := begin(t, e, `{}`)
+	token := <-tokens
+	out, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn, Error: "Enough", Cause: "changed my mind"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	x := await(t, e, arn)
+	if x.Status != StatusAborted || x.Error != "Enough" || x.Cause != "changed my mind" || x.StopDate != out.StopDate {
+		t.Errorf("got %+v", x)
+	}
+	events := history(t, e, arn)
+	if last := events[len(events)-1]; last.Type != "ExecutionAborted" || last.Details.Error != "Enough" || last.PreviousID != 0 {
+		t.Errorf("last event %+v", last)
+	}
+	if err := e.SendTaskSuccess(success(token)); code(err) != "TaskTimedOut" {
+		t.Errorf("a late answer got %v", err)
+	}
+	again, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn, Error: "Again"})
+	if err != nil || again != out || await(t, e, arn).Error != "Enough" {
+		t.Errorf("stopped again: %+v, %v", again, err)
+	}
+}
+
+// Stopping while a retry waits must not perform the task again.
+func TestStopBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int32
+	retry := `"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":100}],`
+	e := launch(t, oneTask(wait, waitForToken+retry+catchAll), func(context.Context, Task) (json.RawMessage, error) {
+		attempts.Add(1)
+		return nil, &Error{"E", ""}
+	})
+	arn := begin(t, e, `{}`)
+	eventually(t, func() bool { return len(history(t, e, arn)) == 5 })
+	if _, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn}); err != nil {
+		t.Fatal(err)
+	}
+	second := begin(t, e, `{}`) // while it comes to its attempt, the first has every chance of another
+	eventually(t, func() bool { return len(history(t, e, second)) == 5 })
+	if n := attempts.Load(); n != 2 {
+		t.Errorf("%d attempts of two executions, want 2", n)
+	}
+}
+
+func TestManyWaitAtOnce(t *testing.T) {
+	t.Parallel()
+	const executions = 1000
+	tokens := make(sender, executions)
+	e := launch(t, oneTask(wait, waitForToken), tokens.run)
+	start := time.Now()
+	var arns []string
+	for range executions {
+		arns = append(arns, begin(t, e, `{}`))
+	}
+	var all sync.WaitGroup
+	for range executions {
+		token := <-tokens
+		all.Go(func() {
+			if err := e.SendTaskSuccess(success(token)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, arn := range arns {
+		if x := await(t, e, arn); x.Status != StatusSucceeded {
+			t.Errorf("got %+v", x)
+		}
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if len(e.tasks) != 0 || len(e.replies) != 0 {
+		t.Errorf("%d tasks and %d replies are still kept", len(e.tasks), len(e.replies))
+	}
+}
+
+func TestNodeDies(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 2)
+	e, err := Start(t.Context(), config(oneTask(wait, waitForToken+catchAll), tokens.run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := begin(t, e, `{}`), begin(t, e, `{}`)
+	token := <-tokens
+	if err := e.Err(); err != nil {
+		t.Errorf("before its death: %v", err)
+	}
+	e.node.Process.Kill()
+	for _, arn := range []string{one, two} {
+		x := await(t, e, arn)
+		wantFailure(t, x, "States.Runtime")
+		if !strings.Contains(x.Cause, "interpreter ended (signal: killed)") {
+			t.Errorf("cause %q", x.Cause)
+		}
+	}
+	<-e.Done()
+	if e.Err() == nil {
+		t.Error("no error after its death")
+	}
+	_, startErr := e.StartExecution("", nil)
+	for name, err := range map[string]error{
+		"StartExecution":    startErr,
+		"SendTaskSuccess":   e.SendTaskSuccess(success(token)),
+		"SendTaskFailure":   e.SendTaskFailure(SendTaskFailureInput{TaskToken: token}),
+		"SendTaskHeartbeat": e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}),
+	} {
+		if code(err) != "InternalFailure" {
+			t.Errorf("%s: %v, want InternalFailure", name, err)
+		}
+	}
+	if err := e.Close(); err == nil {
+		t.Error("Close returned no error")
+	}
+}
+
+func TestCloseEndsTasks(t *testing.T) {
+	t.Parallel()
+	begun, ended := make(chan bool), make(chan bool, 1)
+	observed := 0
+	c := config(oneTask(publish, ""), func(ctx context.Context, _ Task) (json.RawMessage, error) {
+		begun <- true
+		<-ctx.Done()
+		ended <- true
+		return nil, ctx.Err()
+	})
+	c.Observe = func(string, HistoryEvent) { time.Sleep(10 * time.Millisecond); observed++ }
+	e, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arn := begin(t, e, `{}`)
+	waited := make(chan error, 1)
+	<-begun
+	go func() {
+		_, err := e.Wait(context.Background(), arn)
+		waited <- err
+	}()
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	default:
+		t.Error("the task was still performed")
+	}
+	if observed != 4 {
+		t.Errorf("%d events were observed, want 4", observed)
+	}
+	if err := <-waited; err == nil {
+		t.Error("Wait returned no error")
+	}
+	if _, err := e.StartExecution("", nil); code(err) != "InternalFailure" {
+		t.Errorf("StartExecution: %v", err)
+	}
+	if e.node.ProcessState == nil {
+		t.Error("Node was not waited for")
+	}
+}
+
+// The engine may be used from Observe, which a handler of tokens is most likely to do.
+func TestAnswerFromObserve(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	engines := make(chan *Engine, 1)
+	answered := make(chan error, 1)
+	e := launch(t, oneTask(wait, waitForToken), tokens.run, func(c *Config) {
+		c.Observe = func(_ string, event HistoryEvent) {
+			if event.Type == "TaskSubmitted" {
+				answered <- (<-engines).SendTaskSuccess(success(<-tokens))
+			}
+		}
+	})
+	engines <- e
+	arn := begin(t, e, `{}`)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	await(t, e, arn)
+}

@@ -1,0 +1,508 @@
+package states
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// APIError is an error of the Step Functions API, under AWS's name for it. It never holds a token.
+type APIError struct {
+	Code    string // such as "ExecutionDoesNotExist"
+	Message string
+}
+
+func (e *APIError) Error() string { return e.Code + ": " + e.Message }
+
+func refuse(code, format string, args ...any) error {
+	return &APIError{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// missing refuses a request without a member that it needs.
+func missing(member string) error {
+	return refuse("ValidationException",
+		"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must not be null", member)
+}
+
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// Execution is an execution as DescribeExecution gives it. ListExecutions leaves out the input, the output, the error
+// and the cause.
+type Execution struct {
+	ARN             string `json:"executionArn"`
+	StateMachineARN string `json:"stateMachineArn"`
+	Name            string `json:"name"`
+	Status          Status `json:"status"`
+	StartDate       Time   `json:"startDate"`
+	StopDate        Time   `json:"stopDate,omitzero"` // zero while it runs
+	Input           string `json:"input,omitempty"`   // JSON, as it was sent
+	Output          string `json:"output,omitempty"`  // JSON, of a succeeded execution
+	Error           string `json:"error,omitempty"`   // of a failed or aborted execution
+	Cause           string `json:"cause,omitempty"`
+}
+
+// StateMachine is the state machine as DescribeStateMachine gives it.
+type StateMachine struct {
+	ARN          string `json:"stateMachineArn"`
+	Name         string `json:"name"`
+	Status       string `json:"status"`
+	Type         string `json:"type"`
+	Definition   string `json:"definition"`
+	RoleARN      string `json:"roleArn"`
+	CreationDate Time   `json:"creationDate"`
+}
+
+// ListExecutionsInput asks for a page of executions; 0 results means 100.
+type ListExecutionsInput struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	StatusFilter    Status `json:"statusFilter"` // "" for all
+	MaxResults      int    `json:"maxResults"`
+	NextToken       string `json:"nextToken"`
+	MapRunARN       string `json:"mapRunArn"`     // refused
+	RedriveFilter   string `json:"redriveFilter"` // refused
+}
+
+// ListExecutionsOutput is a page of executions, newest first.
+type ListExecutionsOutput struct {
+	Executions []Execution `json:"executions"`
+	NextToken  string      `json:"nextToken,omitempty"`
+}
+
+// GetExecutionHistoryInput asks for a page of a history; 0 results means 100.
+type GetExecutionHistoryInput struct {
+	ExecutionARN         string `json:"executionArn"`
+	ReverseOrder         bool   `json:"reverseOrder"`
+	MaxResults           int    `json:"maxResults"`
+	NextToken            string `json:"nextToken"`
+	IncludeExecutionData *bool  `json:"includeExecutionData"` // nil for true
+}
+
+// GetExecutionHistoryOutput is a page of a history.
+type GetExecutionHistoryOutput struct {
+	Events    []HistoryEvent `json:"events"`
+	NextToken string         `json:"nextToken,omitempty"`
+}
+
+// StopExecutionInput names an execution to abort and says why.
+type StopExecutionInput struct {
+	ExecutionARN string `json:"executionArn"`
+	Error        string `json:"error"`
+	Cause        string `json:"cause"`
+}
+
+// StopExecutionOutput says when the execution stopped.
+type StopExecutionOutput struct {
+	StopDate Time `json:"stopDate"`
+}
+
+// SendTaskSuccessInput is the answer to a token that the task succeeded.
+type SendTaskSuccessInput struct {
+	TaskToken string  `json:"taskToken"`
+	Output    *string `json:"output"` // JSON; needed
+}
+
+// SendTaskFailureInput is the answer to a token that the task failed. Without an error or a cause a catcher gets null.
+type SendTaskFailureInput struct {
+	TaskToken string `json:"taskToken"`
+	Error     string `json:"error"`
+	Cause     string `json:"cause"`
+}
+
+// SendTaskHeartbeatInput asks whether a token is still open.
+type SendTaskHeartbeatInput struct {
+	TaskToken string `json:"taskToken"`
+}
+
+// StartExecution starts an execution and returns its ARN. Without a name it gets a UUID, without an input {}. A
+// running execution of the same name and input is returned again.
+func (e *Engine) StartExecution(name string, input []byte) (arn string, err error) {
+	request := startExecutionInput{StateMachineARN: e.config.ARN}
+	if name != "" {
+		request.Name = &name
+	}
+	if len(input) > 0 {
+		text := string(input)
+		request.Input = &text
+	}
+	started, err := e.startExecution(request)
+	return started.ExecutionARN, err
+}
+
+type startExecutionInput struct {
+	StateMachineARN string  `json:"stateMachineArn"`
+	Name            *string `json:"name"`
+	Input           *string `json:"input"`
+}
+
+type startExecutionOutput struct {
+	ExecutionARN string `json:"executionArn"`
+	StartDate    Time   `json:"startDate"`
+}
+
+func (e *Engine) startExecution(in startExecutionInput) (startExecutionOutput, error) {
+	if err := e.checkMachine(in.StateMachineARN); err != nil {
+		return startExecutionOutput{}, err
+	}
+	name, input := uuid.NewString(), "{}"
+	if in.Name != nil {
+		name = *in.Name
+	}
+	if in.Input != nil {
+		input = *in.Input
+	}
+	switch {
+	case !validName(name):
+		return startExecutionOutput{}, refuse("InvalidName", "Invalid Name: '%s'", name)
+	case len(input) > maxData:
+		return startExecutionOutput{}, refuse("InvalidExecutionInput",
+			"Invalid State Machine Execution Input: 'The input is larger than %d bytes'", maxData)
+	case !json.Valid([]byte(input)):
+		return startExecutionOutput{}, refuse("InvalidExecutionInput",
+			"Invalid State Machine Execution Input: 'Invalid execution input.'")
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.alive(); err != nil {
+		return startExecutionOutput{}, err
+	}
+	x, exists := e.byName[name]
+	if exists && (x.status != StatusRunning || x.input != input) {
+		return startExecutionOutput{}, refuse("ExecutionAlreadyExists", "Execution Already Exists: '%s'", x.arn)
+	}
+	if !exists {
+		x = e.begin(name, input)
+	}
+	return startExecutionOutput{ExecutionARN: x.arn, StartDate: x.start}, nil
+}
+
+// validName tells whether AWS takes the name for an execution.
+func validName(name string) bool {
+	if n := utf8.RuneCountInString(name); n < 1 || n > 80 || !utf8.ValidString(name) {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("<>{}[]?*\"#%\\^|~`$&,;:/", r) ||
+			r == 0xfffe || r == 0xffff || r == 0x10ffff
+	})
+}
+
+// DescribeStateMachine describes the state machine.
+func (e *Engine) DescribeStateMachine(stateMachineARN string) (StateMachine, error) {
+	if err := e.checkMachine(stateMachineARN); err != nil {
+		return StateMachine{}, err
+	}
+	return StateMachine{
+		ARN:          e.config.ARN,
+		Name:         e.config.Name,
+		Status:       "ACTIVE",
+		Type:         "STANDARD",
+		Definition:   string(e.config.Definition),
+		RoleARN:      e.config.RoleARN,
+		CreationDate: e.created,
+	}, nil
+}
+
+// DescribeExecution describes an execution.
+func (e *Engine) DescribeExecution(executionARN string) (Execution, error) {
+	x, err := e.find(executionARN)
+	if err != nil {
+		return Execution{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.summary(x)
+	d.Input, d.Output, d.Error, d.Cause = x.input, x.output, x.err, x.cause
+	return d, nil
+}
+
+func (e *Engine) summary(x *execution) Execution {
+	return Execution{
+		ARN:             x.arn,
+		StateMachineARN: e.config.ARN,
+		Name:            x.name,
+		Status:          x.status,
+		StartDate:       x.start,
+		StopDate:        x.stop,
+	}
+}
+
+// ListExecutions lists executions, newest first.
+func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, error) {
+	if in.MapRunARN != "" || in.RedriveFilter != "" {
+		return ListExecutionsOutput{}, refuse("ValidationException",
+			"mapRunArn and redriveFilter are not supported: this state machine has no map runs and no redrives")
+	}
+	if err := e.checkMachine(in.StateMachineARN); err != nil {
+		return ListExecutionsOutput{}, err
+	}
+	statuses := []Status{"", StatusRunning, StatusSucceeded, StatusFailed, StatusTimedOut, StatusAborted}
+	if in.StatusFilter != "PENDING_REDRIVE" && !slices.Contains(statuses, in.StatusFilter) {
+		return ListExecutionsOutput{}, refuse("ValidationException",
+			"1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint", in.StatusFilter)
+	}
+	limit, err := pageSize(in.MaxResults)
+	if err != nil {
+		return ListExecutionsOutput{}, err
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := "executions " + string(in.StatusFilter)
+	last := int64(len(e.executions))
+	at, err := readToken(in.NextToken, list, last, last)
+	if err != nil {
+		return ListExecutionsOutput{}, err
+	}
+	out := ListExecutionsOutput{Executions: []Execution{}}
+	for ; at > 0; at-- {
+		x := e.executions[at-1]
+		if in.StatusFilter != "" && x.status != in.StatusFilter {
+			continue
+		}
+		if len(out.Executions) == limit {
+			out.NextToken = newToken(list, at)
+			break
+		}
+		out.Executions = append(out.Executions, e.summary(x))
+	}
+	return out, nil
+}
+
+// GetExecutionHistory gives the events of an execution, oldest first unless they are asked for in reverse order.
+func (e *Engine) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
+	x, err := e.find(in.ExecutionARN)
+	if err != nil {
+		return GetExecutionHistoryOutput{}, err
+	}
+	limit, err := pageSize(in.MaxResults)
+	if err != nil {
+		return GetExecutionHistoryOutput{}, err
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := int64(len(x.events))
+	first, step, list := int64(1), int64(1), "history "+x.arn
+	if in.ReverseOrder {
+		first, step, list = last, -1, "reverse history "+x.arn
+	}
+	id, err := readToken(in.NextToken, list, first, last)
+	if err != nil {
+		return GetExecutionHistoryOutput{}, err
+	}
+	out := GetExecutionHistoryOutput{Events: []HistoryEvent{}}
+	for ; id >= 1 && id <= last; id += step {
+		if len(out.Events) == limit {
+			out.NextToken = newToken(list, id)
+			break
+		}
+		event := x.events[id-1]
+		if in.IncludeExecutionData != nil && !*in.IncludeExecutionData {
+			event = event.withoutData()
+		}
+		out.Events = append(out.Events, event)
+	}
+	return out, nil
+}
+
+// StopExecution aborts an execution. One that has ended stays as it is.
+func (e *Engine) StopExecution(in StopExecutionInput) (StopExecutionOutput, error) {
+	if err := checkFailure(in.Error, in.Cause); err != nil {
+		return StopExecutionOutput{}, err
+	}
+	x, err := e.find(in.ExecutionARN)
+	if err != nil {
+		return StopExecutionOutput{}, err
+	}
+	e.send(command{Do: "stop", Run: x.id, Status: StatusAborted, Error: in.Error, Cause: in.Cause})
+	select {
+	case <-x.ended:
+	case <-e.done:
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.status == StatusRunning {
+		return StopExecutionOutput{}, e.alive()
+	}
+	return StopExecutionOutput{StopDate: x.stop}, nil
+}
+
+// SendTaskSuccess answers a token. Of several answers, and of an answer and the timeout, one wins; the others are told
+// TaskTimedOut.
+func (e *Engine) SendTaskSuccess(in SendTaskSuccessInput) error {
+	switch {
+	case in.Output == nil:
+		return missing("output")
+	case len(*in.Output) > maxData:
+		return refuse("InvalidOutput", "Invalid Output: 'The output is larger than %d bytes'", maxData)
+	case !json.Valid([]byte(*in.Output)):
+		return refuse("InvalidOutput", "Invalid Output: 'The output is not JSON'")
+	}
+	return e.answer(in.TaskToken, command{Data: in.Output})
+}
+
+// SendTaskFailure answers a token, as SendTaskSuccess does.
+func (e *Engine) SendTaskFailure(in SendTaskFailureInput) error {
+	if err := checkFailure(in.Error, in.Cause); err != nil {
+		return err
+	}
+	return e.answer(in.TaskToken, command{Error: in.Error, Cause: in.Cause})
+}
+
+// SendTaskHeartbeat tells whether a token is open. No task here has a heartbeat to miss.
+func (e *Engine) SendTaskHeartbeat(in SendTaskHeartbeatInput) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, err := e.openTask(in.TaskToken)
+	return err
+}
+
+// answer has the bridge settle the task of a token, and waits to hear whether it was still open.
+func (e *Engine) answer(token string, c command) error {
+	e.mu.Lock()
+	t, err := e.openTask(token)
+	if err != nil {
+		e.mu.Unlock()
+		return err
+	}
+	e.lastReply++
+	reply := make(chan bool, 1)
+	e.replies[e.lastReply] = reply
+	c.Do, c.Task, c.Reply = "settle", t.id, e.lastReply
+	e.send(c)
+	e.mu.Unlock()
+
+	accepted, ok := <-reply
+	if !ok { // Node has ended
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.alive()
+	}
+	if !accepted {
+		return errTaskTimedOut
+	}
+	return nil
+}
+
+var errTaskTimedOut = refuse("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+
+// openTask returns the task that waits for the token.
+func (e *Engine) openTask(token string) (*task, error) {
+	if token == "" {
+		return nil, missing("taskToken")
+	}
+	if err := e.alive(); err != nil {
+		return nil, err
+	}
+	t := e.tokens[token]
+	if t == nil {
+		return nil, refuse("InvalidToken", "Invalid Token: 'Invalid token'")
+	}
+	if !t.open {
+		return nil, errTaskTimedOut
+	}
+	return t, nil
+}
+
+// alive returns the error of all operations that need Node once it has ended.
+func (e *Engine) alive() error {
+	switch {
+	case e.down != nil:
+		return refuse("InternalFailure", "%v", e.down)
+	case e.closing:
+		return refuse("InternalFailure", "%v", errClosed)
+	}
+	return nil
+}
+
+func checkFailure(name, cause string) error {
+	const tooLong = "1 validation error detected: Value at '%s' failed to satisfy constraint: " +
+		"Member must have length less than or equal to %d"
+	switch {
+	case utf8.RuneCountInString(name) > maxError:
+		return refuse("ValidationException", tooLong, "error", maxError)
+	case utf8.RuneCountInString(cause) > maxCause:
+		return refuse("ValidationException", tooLong, "cause", maxCause)
+	}
+	return nil
+}
+
+func (e *Engine) checkMachine(arn string) error {
+	switch {
+	case arn == e.config.ARN:
+		return nil
+	case arn == "":
+		return missing("stateMachineArn")
+	case !strings.HasPrefix(arn, "arn:") || !strings.Contains(arn, ":stateMachine:"):
+		return refuse("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
+	}
+	return refuse("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
+}
+
+var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[^:]+:[^:]+$`)
+
+func (e *Engine) find(arn string) (*execution, error) {
+	switch {
+	case arn == "":
+		return nil, missing("executionArn")
+	case !executionARN.MatchString(arn):
+		return nil, refuse("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
+	}
+	if name, ok := strings.CutPrefix(arn, e.execution); ok {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if x := e.byName[name]; x != nil {
+			return x, nil
+		}
+	}
+	return nil, refuse("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
+}
+
+func pageSize(asked int) (int, error) {
+	switch {
+	case asked < 0 || asked > maxPage:
+		return 0, refuse("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to "+
+			"satisfy constraint: Member must have value between 0 and %d", asked, maxPage)
+	case asked == 0:
+		return defaultPage, nil
+	}
+	return asked, nil
+}
+
+// pageToken says where the next page of a list begins. It is good for that list alone.
+type pageToken struct {
+	List string `json:"list"`
+	At   int64  `json:"at"`
+}
+
+func newToken(list string, at int64) string {
+	text, err := json.Marshal(pageToken{list, at})
+	if err != nil {
+		panic(err) // a string and a number
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// readToken returns where a page begins: at the token's place, from 1 to last, or first if there is no token.
+func readToken(token, list string, first, last int64) (int64, error) {
+	if token == "" {
+		return first, nil
+	}
+	var p pageToken
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || json.Unmarshal(text, &p) != nil || p.List != list || p.At < 1 || p.At > last {
+		return 0, refuse("InvalidToken", "Invalid Token: 'Invalid token'")
+	}
+	return p.At, nil
+}

@@ -1,0 +1,722 @@
+package states
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	machine  = "arn:aws:states:eu-west-1:123456789012:stateMachine:StockTrading"
+	role     = "arn:aws:iam::123456789012:role/StockTrading"
+	function = "arn:aws:lambda:eu-west-1:123456789012:function:"
+	wait     = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+	publish  = "arn:aws:states:::sns:publish"
+)
+
+// launch starts an engine that is closed at the end of the test.
+func launch(t *testing.T, definition string, run TaskRunner, change ...func(*Config)) *Engine {
+	t.Helper()
+	c := config(definition, run)
+	for _, f := range change {
+		f(&c)
+	}
+	e, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return e
+}
+
+func config(definition string, run TaskRunner) Config {
+	return Config{
+		Node: "node", Dir: ".", Definition: []byte(definition),
+		ARN: machine, Name: "StockTrading", RoleARN: role, Run: run,
+	}
+}
+
+// begin starts an execution.
+func begin(t *testing.T, e *Engine, input string) string {
+	t.Helper()
+	arn, err := e.StartExecution("", []byte(input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arn
+}
+
+// await waits for the end of an execution.
+func await(t *testing.T, e *Engine, arn string) Execution {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	x, err := e.Wait(ctx, arn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// run runs an execution from beginning to end.
+func run(t *testing.T, definition, input string, r TaskRunner) (Execution, []HistoryEvent) {
+	t.Helper()
+	e := launch(t, definition, r)
+	x := await(t, e, begin(t, e, input))
+	return x, history(t, e, x.ARN)
+}
+
+// oneOf is a state machine that begins with the state that an execution is named after; validating one takes the
+// interpreter so long that the cases of a table share it. A task of theirs may go on to "Caught".
+func oneOf(states map[string]string) string {
+	choices, all := []string{}, `"Caught":{"Type":"Pass","End":true}`
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		choices = append(choices, `{"Variable":"$$.Execution.Name","StringEquals":"`+slug(name)+`","Next":"`+slug(name)+`"}`)
+		all += `,"` + slug(name) + `":` + states[name]
+	}
+	return `{"StartAt":"Which","States":{"Which":{"Type":"Choice","Choices":[` + strings.Join(choices, ",") +
+		`],"Default":"Caught"},` + all + `}}`
+}
+
+// slug makes the name of a case one of an execution.
+func slug(name string) string { return strings.ReplaceAll(name, " ", "-") }
+
+// runCase runs an execution of a case, and gives the events that follow on the choice.
+func runCase(t *testing.T, e *Engine, name, input string) (Execution, []HistoryEvent) {
+	t.Helper()
+	arn, err := e.StartExecution(slug(name), []byte(input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := await(t, e, arn)
+	events := history(t, e, arn)
+	return x, events[min(3, len(events)-1):]
+}
+
+func history(t *testing.T, e *Engine, arn string) []HistoryEvent {
+	t.Helper()
+	out, err := e.GetExecutionHistory(GetExecutionHistoryInput{ExecutionARN: arn, MaxResults: maxPage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Events
+}
+
+func eventTypes(events []HistoryEvent) []string {
+	var all []string
+	for _, e := range events {
+		all = append(all, e.Type)
+	}
+	return all
+}
+
+// path returns the names of the states that were entered.
+func path(events []HistoryEvent) []string {
+	var all []string
+	for _, e := range events {
+		if strings.HasSuffix(e.Type, "StateEntered") {
+			all = append(all, e.Details.Name)
+		}
+	}
+	return all
+}
+
+func wantFailure(t *testing.T, x Execution, name string) {
+	t.Helper()
+	if x.Status != StatusFailed || x.Error != name {
+		t.Errorf("got %s with error %q (cause %q), want FAILED with %s", x.Status, x.Error, x.Cause, name)
+	}
+}
+
+// answer is a TaskRunner that returns the same for every task.
+func answer(output string, err error) TaskRunner {
+	return func(context.Context, Task) (json.RawMessage, error) { return json.RawMessage(output), err }
+}
+
+// sender is a TaskRunner that hands out the tokens.
+type sender chan string
+
+func (s sender) run(_ context.Context, task Task) (json.RawMessage, error) {
+	s <- task.Token
+	return json.RawMessage(`{"MessageId":"m"}`), nil
+}
+
+func code(err error) string {
+	if api, ok := errors.AsType[*APIError](err); ok {
+		return api.Code
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// oneTask is a state machine of one task, with more fields of it in JSON.
+func oneTask(resource, fields string) string {
+	states := `"Work":` + taskState(resource, fields)
+	if strings.Contains(fields, "Caught") {
+		states += `,"Caught":{"Type":"Pass","End":true}`
+	}
+	return `{"StartAt":"Work","States":{` + states + `}}`
+}
+
+func taskState(resource, fields string) string {
+	return `{"Type":"Task","Resource":"` + resource + `",` + fields + `"End":true}`
+}
+
+const (
+	catchAll = `"Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$.failure","Next":"Caught"}],`
+	retryAll = `"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":1,"MaxAttempts":2,"JitterStrategy":"FULL"}],`
+)
+
+func TestHistoryOfAFunction(t *testing.T) {
+	t.Parallel()
+	observed := make(chan HistoryEvent, 100)
+	e := launch(t, oneTask(function+"Check", `"TimeoutSeconds":15,"ResultPath":"$.price",`), answer(`7`, nil),
+		func(c *Config) { c.Observe = func(_ string, e HistoryEvent) { observed <- e } })
+	x := await(t, e, begin(t, e, `{ "symbol": "AMZN" }`))
+
+	want := []HistoryEvent{
+		{ID: 1, Type: "ExecutionStarted", Details: Details{Input: `{ "symbol": "AMZN" }`, RoleARN: role}},
+		{ID: 2, Type: "TaskStateEntered", Details: Details{Name: "Work", Input: `{"symbol":"AMZN"}`}},
+		{ID: 3, PreviousID: 2, Type: "LambdaFunctionScheduled", Details: Details{
+			Resource: function + "Check", Input: `{"symbol":"AMZN"}`, TimeoutInSeconds: 15,
+		}},
+		{ID: 4, PreviousID: 3, Type: "LambdaFunctionStarted"},
+		{ID: 5, PreviousID: 4, Type: "LambdaFunctionSucceeded", Details: Details{Output: `7`}},
+		{ID: 6, PreviousID: 5, Type: "TaskStateExited", Details: Details{
+			Name: "Work", Output: `{"symbol":"AMZN","price":7}`,
+		}},
+		{ID: 7, PreviousID: 6, Type: "ExecutionSucceeded", Details: Details{Output: `{"symbol":"AMZN","price":7}`}},
+	}
+	got := history(t, e, x.ARN)
+	ignoreTimes := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Timestamp" }, cmp.Ignore())
+	if diff := cmp.Diff(want, got, ignoreTimes); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+	for i, event := range got {
+		if i > 0 && event.Timestamp.Before(got[i-1].Timestamp.Time) {
+			t.Errorf("event %d at %s is before the one before it", event.ID, event.Timestamp)
+		}
+		if diff := cmp.Diff(event, <-observed); diff != "" {
+			t.Errorf("observed event %d (-want +got):\n%s", event.ID, diff)
+		}
+	}
+	if x.Status != StatusSucceeded || x.Output != `{"symbol":"AMZN","price":7}` || x.StopDate.Before(x.StartDate.Time) {
+		t.Errorf("described as %+v", x)
+	}
+}
+
+func TestHistoryOfAWait(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	e := launch(t, oneTask(wait, `"Parameters":{"QueueUrl":"q","MessageBody":{"TaskToken.$":"$$.Task.Token"}},`), tokens.run)
+	arn := begin(t, e, "")
+	token := <-tokens
+	eventually(t, func() bool { return len(history(t, e, arn)) == 5 })
+	if err := e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: token, Output: ptr(`"yes"`)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := history(t, e, arn); got[5].Type != "TaskSucceeded" {
+		t.Errorf("when the answer was taken, the history had %s as its sixth event", got[5].Type)
+	}
+	await(t, e, arn)
+
+	events := history(t, e, arn)
+	want := []Details{
+		{Input: `{}`, RoleARN: role},
+		{Name: "Work", Input: `{}`},
+		{
+			ResourceType: "sqs", Resource: "sendMessage.waitForTaskToken", Region: "eu-west-1",
+			Parameters: `{"QueueUrl":"q","MessageBody":{"TaskToken":"` + token + `"}}`,
+		},
+		{ResourceType: "sqs", Resource: "sendMessage.waitForTaskToken"},
+		{ResourceType: "sqs", Resource: "sendMessage.waitForTaskToken", Output: `{"MessageId":"m"}`},
+		{ResourceType: "sqs", Resource: "sendMessage.waitForTaskToken", Output: `"yes"`},
+		{Name: "Work", Output: `"yes"`},
+		{Output: `"yes"`},
+	}
+	var got []Details
+	for _, e := range events {
+		got = append(got, e.Details)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	wantTypes := []string{
+		"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
+		"TaskStateExited", "ExecutionSucceeded",
+	}
+	if diff := cmp.Diff(wantTypes, eventTypes(events)); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+	if len(token) < 44 { // 32 bytes in base64
+		t.Errorf("token of %d characters", len(token))
+	}
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("did not happen in ten seconds")
+		}
+	}
+}
+
+func TestFailuresOfATask(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		fields string
+		err    error
+		output string // of the state machine, when it succeeds
+		error  string // of the state machine, when it fails
+	}{
+		{name: "named", err: &Error{"NotTraded", "closed"}, error: "NotTraded"},
+		{name: "wrapped", err: errors.Join(errors.New("sell"), &Error{"NotTraded", "closed"}), error: "NotTraded"},
+		{name: "unnamed", err: errors.New("no route"), error: "States.TaskFailed"},
+		{
+			name: "caught", fields: catchAll, err: &Error{"NotTraded", "closed"},
+			output: `{"failure":{"Error":"NotTraded","Cause":"closed"}}`,
+		},
+		{
+			name: "caught with the name of a JavaScript error", fields: catchAll, err: &Error{"TypeError", "x is null"},
+			output: `{"failure":{"Error":"TypeError","Cause":"x is null"}}`,
+		},
+		{
+			name: "caught as the whole input", err: &Error{"NotTraded", ""},
+			fields: `"Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$","Next":"Caught"}],`,
+			output: `{"Error":"NotTraded","Cause":null}`,
+		},
+		{name: "States.Runtime is terminal", fields: retryAll + catchAll, err: &Error{"States.Runtime", ""}, error: "States.Runtime"},
+		{
+			name: "States.DataLimitExceeded is terminal", fields: retryAll + catchAll,
+			err: &Error{"States.DataLimitExceeded", ""}, error: "States.DataLimitExceeded",
+		},
+		{
+			name: "States.TaskFailed does not match a timeout that the task reports",
+			fields: `"Retry":[{"ErrorEquals":["States.TaskFailed"]}],"Catch":[` +
+				`{"ErrorEquals":["States.TaskFailed"],"Next":"named"},{"ErrorEquals":["States.Timeout"],"Next":"Caught"}],`,
+			err: &Error{"States.Timeout", "slow"}, output: `{"Error":"States.Timeout","Cause":"slow"}`,
+		},
+	}
+	states, errs := map[string]string{}, map[string]error{}
+	for _, test := range tests {
+		states[test.name] = taskState(function+"Trade", test.fields)
+		errs[slug(test.name)] = test.err
+	}
+	e := launch(t, oneOf(states), func(_ context.Context, task Task) (json.RawMessage, error) {
+		return nil, errs[task.State]
+	})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			x, events := runCase(t, e, test.name, `{}`)
+			if test.error != "" {
+				wantFailure(t, x, test.error)
+			} else if x.Output != test.output {
+				t.Errorf("output %s, want %s", x.Output, test.output)
+			}
+			want := []string{
+				"TaskStateEntered", "LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionFailed",
+			}
+			if test.error != "" {
+				want = append(want, "ExecutionFailed")
+			} else {
+				want = append(want, "TaskStateExited", "PassStateEntered", "PassStateExited", "ExecutionSucceeded")
+			}
+			if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
+				t.Errorf("types (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int32
+	x, events := run(t, oneTask(publish, `"Parameters":{"n.$":"$$.State.RetryCount"},`+retryAll), `{}`,
+		func(_ context.Context, task Task) (json.RawMessage, error) {
+			if attempts.Add(1) == 1 {
+				return nil, &Error{"SNS.InternalErrorException", "again"}
+			}
+			return task.Input, nil
+		})
+	if x.Output != `{"n":1}` {
+		t.Errorf("%s with output %s, want the second attempt's", x.Status, x.Output)
+	}
+	want := []string{
+		"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskFailed",
+		"TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded",
+	}
+	if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
+
+func TestContextObject(t *testing.T) {
+	t.Parallel()
+	definition := `{"StartAt":"First","States":{
+		"First":{"Type":"Pass","Parameters":{"State.$":"$$.State.Name","Execution.$":"$$.Execution","Machine.$":"$$.StateMachine"},
+			"ResultPath":"$.first","Next":"Work"},
+		"Work":{"Type":"Task","Resource":"` + wait + `","Parameters":{
+			"State.$":"$$.State.Name","Entered.$":"$$.State.EnteredTime","One.$":"$$.Task.Token","Two.$":"$$.Task.Token"},"End":true}}}`
+	inputs := make(chan Task, 1)
+	e := launch(t, definition, func(_ context.Context, task Task) (json.RawMessage, error) {
+		inputs <- task
+		return nil, nil
+	})
+	arn := begin(t, e, `{}`)
+	task := <-inputs
+
+	var got struct{ State, Entered, One, Two string }
+	if err := json.Unmarshal(task.Input, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.State != "Work" || got.One != task.Token || got.Two != task.Token || task.Token == "" {
+		t.Errorf("state %q, the task's token is the one in the parameters: %t", got.State, got.One == task.Token)
+	}
+	events := history(t, e, arn)
+	entered, err := time.Parse(time.RFC3339Nano, got.Entered)
+	if since := events[3].Timestamp.Sub(entered); err != nil || since < 0 || since > time.Second {
+		t.Errorf("EnteredTime %s, event at %s", got.Entered, events[3].Timestamp)
+	}
+	var first struct {
+		First struct {
+			State     string
+			Execution struct{ Id, Name, RoleArn, StartTime string }
+			Machine   struct{ Id, Name string }
+		}
+	}
+	if err := json.Unmarshal([]byte(events[2].Details.Output), &first); err != nil {
+		t.Fatal(err)
+	}
+	name := arn[strings.LastIndex(arn, ":")+1:]
+	if f := first.First; f.State != "First" || f.Execution.Id != arn || f.Execution.Name != name ||
+		f.Execution.RoleArn != role || f.Execution.StartTime == "" || f.Machine.Id != machine || f.Machine.Name != "StockTrading" {
+		t.Errorf("context %+v", f)
+	}
+}
+
+func TestTokenOutsideOfAWait(t *testing.T) {
+	t.Parallel()
+	x, _ := run(t, oneTask(publish, `"Parameters":{"t.$":"$$.Task.Token"},`+catchAll), `{}`, answer(`1`, nil))
+	wantFailure(t, x, "States.Runtime")
+}
+
+func TestTimeoutOfATask(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	x, events := run(t, oneTask(function+"Slow", `"TimeoutSeconds":1,`+catchAll), `{}`,
+		func(ctx context.Context, task Task) (json.RawMessage, error) {
+			if task.Timeout != time.Second {
+				t.Errorf("timeout %s", task.Timeout)
+			}
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return json.RawMessage(`"late"`), nil
+		})
+	if !strings.Contains(x.Output, `"Error":"States.Timeout"`) {
+		t.Errorf("%s with output %s, want States.Timeout caught", x.Status, x.Output)
+	}
+	if got := events[4]; got.Type != "LambdaFunctionTimedOut" || got.Details.Error != "States.Timeout" {
+		t.Errorf("the task's end is %+v", got)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the task's context ended with %v", err)
+	}
+}
+
+// The interpreter's own limits, a minute without TimeoutSeconds and timers of 24 days, must not end a task.
+func TestLongTimeouts(t *testing.T) {
+	t.Parallel()
+	for name, fields := range map[string]string{"none": ``, "the longest": `"TimeoutSeconds":99999999,`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			definition := strings.Replace(oneTask(wait, fields), `{`, `{"TimeoutSeconds":99999999,`, 1)
+			timeouts := make(chan time.Duration, 1)
+			e := launch(t, definition, func(_ context.Context, task Task) (json.RawMessage, error) {
+				timeouts <- task.Timeout
+				return nil, nil
+			})
+			arn := begin(t, e, `{}`)
+			if got := <-timeouts; got != 99999999*time.Second {
+				t.Errorf("timeout %s", got)
+			}
+			time.Sleep(50 * time.Millisecond)
+			if x, err := e.DescribeExecution(arn); err != nil || x.Status != StatusRunning {
+				t.Errorf("got %+v, %v", x, err)
+			}
+		})
+	}
+}
+
+func TestTimeoutOfTheStateMachine(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	definition := strings.Replace(oneTask(wait, retryAll+catchAll), `{`, `{"TimeoutSeconds":1,`, 1)
+	e := launch(t, definition, tokens.run)
+	x := await(t, e, begin(t, e, `{}`))
+	if x.Status != StatusTimedOut || x.Error != "" {
+		t.Errorf("got %+v, want TIMED_OUT without an error, as AWS describes it", x)
+	}
+	events := history(t, e, x.ARN)
+	if last := events[len(events)-1]; last.Type != "ExecutionTimedOut" || last.Details.Error != "States.Timeout" {
+		t.Errorf("last event %+v", last)
+	}
+	err := e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: <-tokens, Output: ptr(`1`)})
+	if code(err) != "TaskTimedOut" {
+		t.Errorf("a late answer got %v", err)
+	}
+}
+
+func TestDataLimit(t *testing.T) {
+	t.Parallel()
+	large := `"` + strings.Repeat("x", maxData-1) + `"` // one byte too many
+	largest := large[:1] + large[2:]
+	half := `"` + strings.Repeat("é", maxData/4) + `"` // two bytes each
+	twice := `"Parameters":{"a.$":"$","b.$":"$"},`
+	tests := []struct {
+		name, state, input, output string
+		performed                  bool
+		error                      string
+	}{
+		{"output as large as may be", taskState(function+"F", ""), `{}`, largest, true, ""},
+		{"output", taskState(function+"F", retryAll+catchAll), `{}`, large, true, "States.DataLimitExceeded"},
+		{"input", taskState(publish, twice+retryAll+catchAll), half, `1`, false, "States.DataLimitExceeded"},
+		{
+			"output of a state", taskState(function+"F", `"ResultPath":"$.a",`+catchAll), `{"b":` + half + `}`, half,
+			true, "States.DataLimitExceeded",
+		},
+		{
+			"output of a Pass before a task", `{"Type":"Pass",` + twice + `"Next":"output"}`, half, `1`,
+			false, "States.DataLimitExceeded",
+		},
+	}
+	states, outputs := map[string]string{}, map[string]string{}
+	var tasks sync.Map // names of executions
+	for _, test := range tests {
+		states[test.name] = test.state
+		outputs[slug(test.name)] = test.output
+	}
+	e := launch(t, oneOf(states), func(_ context.Context, task Task) (json.RawMessage, error) {
+		name := task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:]
+		tasks.Store(name, true)
+		return json.RawMessage(outputs[name]), nil
+	})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			x, events := runCase(t, e, test.name, test.input)
+			if test.error != "" {
+				wantFailure(t, x, test.error)
+			} else if x.Status != StatusSucceeded {
+				t.Errorf("got %s: %s", x.Status, x.Cause)
+			}
+			if _, performed := tasks.Load(slug(test.name)); performed != test.performed {
+				t.Errorf("a task was performed: %t, want %t", performed, test.performed)
+			}
+			if last := events[len(events)-1].Type; test.error != "" && last != "ExecutionFailed" {
+				t.Errorf("last event %s", last)
+			}
+		})
+	}
+}
+
+func TestErrorsOfTheInterpreter(t *testing.T) {
+	t.Parallel()
+	parameters := func(value string) string {
+		return taskState(publish, `"Parameters":{"a.$":"`+value+`"},`+retryAll+catchAll)
+	}
+	tests := []struct{ name, state, input string }{
+		{"not JSON", parameters("States.StringToJson($)"), `"{"`},
+		{"wrong arguments", parameters("States.MathAdd($, $)"), `"1"`},
+		{"path to nothing", parameters("$.b"), `{}`},
+		{"too deep", taskState(publish, catchAll), strings.Repeat("[", 9000) + strings.Repeat("]", 9000)},
+	}
+	states := map[string]string{}
+	for _, test := range tests {
+		states[test.name] = test.state
+	}
+	e := launch(t, oneOf(states), answer(`1`, nil))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			x, events := runCase(t, e, test.name, test.input)
+			wantFailure(t, x, "States.Runtime")
+			if last := events[len(events)-1].Type; x.Cause == "" || last != "ExecutionFailed" {
+				t.Errorf("cause %q, last event %s", x.Cause, last)
+			}
+		})
+	}
+}
+
+// A Catch that puts the error into an input that is no object fails by itself, and no catcher takes that.
+func TestCatchIntoNoObject(t *testing.T) {
+	t.Parallel()
+	x, _ := run(t, oneTask(function+"F", catchAll), `[]`, answer(``, &Error{"NotTraded", ""}))
+	wantFailure(t, x, "States.ResultPathMatchFailure")
+}
+
+func TestFailState(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, fields, input, error, cause string }{
+		{"nothing", ``, `{}`, "", ""},
+		{"both", `,"Error":"E","Cause":"c"`, `{}`, "E", "c"},
+		{"paths", `,"ErrorPath":"$.e","CausePath":"$.c"`, `{"e":"E","c":"c"}`, "E", "c"},
+		{
+			"a path to no string", `,"ErrorPath":"$.e"`, `{"e":null}`, "States.Runtime",
+			"Path expression '$.e' evaluated to null, but expected a string",
+		},
+	}
+	states := map[string]string{}
+	for _, test := range tests {
+		states[test.name] = `{"Type":"Fail"` + test.fields + `}`
+	}
+	e := launch(t, oneOf(states), nil)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			x, events := runCase(t, e, test.name, test.input)
+			if x.Status != StatusFailed || x.Error != test.error || x.Cause != test.cause {
+				t.Errorf("got %+v", x)
+			}
+			if diff := cmp.Diff([]string{"FailStateEntered", "ExecutionFailed"}, eventTypes(events)); diff != "" {
+				t.Errorf("types (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEndlessCycleEnds(t *testing.T) {
+	t.Parallel()
+	x, events := run(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"C":{"Type":"Succeed"},"B":{"Type":"Choice",`+
+		`"Choices":[{"Variable":"$.a","StringEquals":"b","Next":"C"}],"Default":"A"}}}`, `{"a":1}`, nil)
+	wantFailure(t, x, "States.Runtime")
+	if len(events) != maxPage || !strings.Contains(x.Cause, "25000") {
+		t.Errorf("%d events in the first page, cause %q", len(events), x.Cause)
+	}
+}
+
+func TestWaitState(t *testing.T) {
+	t.Parallel()
+	definition := `{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":%,"Next":"Done"},"Done":{"Type":"Succeed"}}}`
+	x, events := run(t, strings.Replace(definition, "%", "1", 1), `{"a":1}`, nil)
+	if x.Output != `{"a":1}` || x.StopDate.Sub(x.StartDate.Time) < time.Second {
+		t.Errorf("got %+v", x)
+	}
+	want := []string{
+		"ExecutionStarted", "WaitStateEntered", "WaitStateExited", "SucceedStateEntered", "SucceedStateExited",
+		"ExecutionSucceeded",
+	}
+	if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+
+	t.Run("longer than a timer", func(t *testing.T) {
+		e := launch(t, strings.Replace(definition, "%", "9999999", 1), nil)
+		arn := begin(t, e, `{}`)
+		time.Sleep(50 * time.Millisecond)
+		if x, err := e.DescribeExecution(arn); err != nil || x.Status != StatusRunning {
+			t.Errorf("got %+v, %v", x, err)
+		}
+	})
+}
+
+func TestStartRefuses(t *testing.T) {
+	t.Parallel()
+	pass := func(fields string) string {
+		return `{"StartAt":"S","States":{"S":{"Type":"Pass",` + fields + `"End":true}}}`
+	}
+	choice := func(rule string) string {
+		return `{"StartAt":"S","States":{"S":{"Type":"Choice","Choices":[{` + rule + `,"Next":"T"}]},"T":{"Type":"Succeed"}}}`
+	}
+	tests := []struct {
+		name       string
+		definition string
+		change     func(*Config)
+		want       string
+	}{
+		{"no JSON", `{`, nil, "decode definition"},
+		{"Map", `{"StartAt":"M","States":{"M":{"Type":"Map","End":true}}}`, nil, `state "M": the Type Map`},
+		{"Parallel", `{"StartAt":"P","States":{"P":{"Type":"Parallel","End":true}}}`, nil, `state "P": the Type Parallel`},
+		{"JSONata", `{"QueryLanguage":"JSONata","StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, nil, "QueryLanguage JSONata"},
+		{"JSONata of a state", pass(`"QueryLanguage":"JSONata",`), nil, `state "S": the QueryLanguage JSONata`},
+		{"Assign", pass(`"Assign":{"a":1},`), nil, `state "S": Assign`},
+		{"Assign of a catcher", oneTask(publish, `"Catch":[{"ErrorEquals":["E"],"Assign":{},"Next":"Caught"}],`), nil, "Assign in Catch"},
+		{"Assign of a choice", choice(`"Assign":{},"Variable":"$.a","IsNull":true`), nil, "Assign in Choices"},
+		{"heartbeat", oneTask(wait, `"HeartbeatSeconds":5,`), nil, "HeartbeatSeconds"},
+		{"IsPresent false", choice(`"And":[{"Not":{"Variable":"$.a","IsPresent":false}}]`), nil, "IsPresent false in Choices"},
+		{"empty Result", pass(`"Result":"",`), nil, `state "S": the Result ""`},
+		{"ResultPath in brackets", pass(`"ResultPath":"$['a']",`), nil, "the ResultPath $['a']"},
+		{"activity", oneTask("arn:aws:states:eu-west-1:123456789012:activity:A", ``), nil, "the Resource"},
+		{"invalid", `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`, nil, "State machine definition is invalid"},
+		{"no placeholders replaced", readFile(t), nil, "decode definition"},
+		{"no Node", pass(``), func(c *Config) { c.Node = "no-such-node" }, "run interpreter"},
+		{"no bridge", pass(``), func(c *Config) { c.Dir = "no-such-folder" }, "Cannot find module"},
+		{"no package", pass(``), func(c *Config) { c.Dir = copyOfBridge(t) }, "npm ci"},
+		{"another name", pass(``), func(c *Config) { c.Name = "Other" }, "is not the ARN"},
+		{"no ARN", pass(``), func(c *Config) { c.ARN = "StockTrading" }, "is not the ARN"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(test.definition, nil)
+			if test.change != nil {
+				test.change(&c)
+			}
+			e, err := Start(t.Context(), c)
+			if err == nil {
+				e.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestStartEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := config(oneTask(publish, ""), nil)
+	if _, err := Start(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func readFile(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../stacks/stock_trading.asl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func copyOfBridge(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("bridge.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/bridge.mjs", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

@@ -1,0 +1,144 @@
+package states
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+const (
+	contentType  = "application/x-amz-json-1.0"
+	targetPrefix = "AWSStepFunctions."
+	maxBody      = 1 << 20 // bytes
+)
+
+// operations are those of the API, by the name that a request's X-Amz-Target ends with.
+var operations = map[string]func(*Engine, []byte) (any, error){
+	"StartExecution": operation((*Engine).startExecution),
+	"DescribeExecution": operation(func(e *Engine, in struct {
+		ExecutionARN string `json:"executionArn"`
+	}) (any, error) {
+		x, err := e.DescribeExecution(in.ExecutionARN)
+		return describedExecution{x, &inclusion{true}, includedOutput(x)}, err
+	}),
+	"ListExecutions":      operation((*Engine).ListExecutions),
+	"GetExecutionHistory": operation((*Engine).GetExecutionHistory),
+	"StopExecution":       operation((*Engine).StopExecution),
+	"DescribeStateMachine": operation(func(e *Engine, in struct {
+		StateMachineARN string `json:"stateMachineArn"`
+	}) (any, error) {
+		m, err := e.DescribeStateMachine(in.StateMachineARN)
+		return describedStateMachine{StateMachine: m, Logging: logging{Level: "OFF"}}, err
+	}),
+	"SendTaskSuccess":   operation(noOutput((*Engine).SendTaskSuccess)),
+	"SendTaskFailure":   operation(noOutput((*Engine).SendTaskFailure)),
+	"SendTaskHeartbeat": operation(noOutput((*Engine).SendTaskHeartbeat)),
+}
+
+type describedExecution struct {
+	Execution
+	InputDetails  *inclusion `json:"inputDetails"`
+	OutputDetails *inclusion `json:"outputDetails,omitempty"`
+}
+
+type inclusion struct {
+	Included bool `json:"included"`
+}
+
+func includedOutput(x Execution) *inclusion {
+	if x.Output == "" {
+		return nil
+	}
+	return &inclusion{true}
+}
+
+type describedStateMachine struct {
+	StateMachine
+	Logging logging `json:"loggingConfiguration"`
+	Tracing tracing `json:"tracingConfiguration"`
+}
+
+type logging struct {
+	Level                string `json:"level"`
+	IncludeExecutionData bool   `json:"includeExecutionData"`
+}
+
+type tracing struct {
+	Enabled bool `json:"enabled"`
+}
+
+// operation makes a method one of the API: JSON in, and what becomes JSON out.
+func operation[In, Out any](method func(*Engine, In) (Out, error)) func(*Engine, []byte) (any, error) {
+	return func(e *Engine, body []byte) (any, error) {
+		var in In
+		if len(bytes.TrimSpace(body)) > 0 {
+			if err := json.Unmarshal(body, &in); err != nil {
+				return nil, refuse("SerializationException", "The request's body is not the JSON of this operation")
+			}
+		}
+		return method(e, in)
+	}
+}
+
+func noOutput[In any](method func(*Engine, In) error) func(*Engine, In) (struct{}, error) {
+	return func(e *Engine, in In) (struct{}, error) { return struct{}{}, method(e, in) }
+}
+
+// ServeHTTP serves the Step Functions API as the AWS SDKs and the AWS CLI speak it, JSON 1.0. It checks no signature:
+// whoever reaches it may do anything.
+func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Amzn-RequestId", uuid.NewString())
+	out, status, err := e.serve(w, r)
+	if err != nil {
+		failure := &APIError{Code: "InternalFailure", Message: err.Error()}
+		if api, ok := errors.AsType[*APIError](err); ok {
+			failure = api
+		}
+		out = map[string]string{"__type": failure.Code, "message": failure.Message}
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		panic(err) // only types of this package
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (out any, status int, err error) {
+	if r.Method != http.MethodPost || r.URL.Path != "/" {
+		return nil, http.StatusNotFound, refuse("UnknownOperationException", "Requests are POST /")
+	}
+	// Browsers send other types to any address without asking it first.
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != contentType {
+		return nil, http.StatusUnsupportedMediaType, refuse("UnsupportedMediaTypeException", "Want %s", contentType)
+	}
+	target := r.Header.Get("X-Amz-Target")
+	name, _ := strings.CutPrefix(target, targetPrefix)
+	perform, ok := operations[name]
+	if !ok || name == target {
+		return nil, http.StatusBadRequest, refuse("UnknownOperationException", "Unknown operation %q", target)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, http.StatusRequestEntityTooLarge,
+				refuse("RequestEntityTooLargeException", "The request is larger than %d bytes", maxBody)
+		}
+		return nil, http.StatusBadRequest, refuse("SerializationException", "The request's body could not be read")
+	}
+	out, err = perform(e, body)
+	if err == nil {
+		return out, http.StatusOK, nil
+	}
+	if api, ok := errors.AsType[*APIError](err); ok && api.Code != "InternalFailure" {
+		return nil, http.StatusBadRequest, err
+	}
+	return nil, http.StatusInternalServerError, err
+}

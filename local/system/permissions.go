@@ -1,0 +1,149 @@
+package system
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"stocktrading/local/assembly"
+)
+
+// Approver is the access key of the person who decides: it has the stack's approver
+// policy and nothing else. Keys that belong to nobody are an administrator's.
+const Approver = "approver"
+
+// Statement is an Allow of an identity policy.
+type Statement struct {
+	Action   list
+	Resource list
+}
+
+// list is what IAM writes as one string or many.
+type list []string
+
+func (l *list) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*l = list{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(l))
+}
+
+// principal is somebody whom policies restrict.
+type principal struct {
+	arn     string
+	allowed []Statement
+}
+
+// principals are those of the stack, by access key.
+type principals map[string]principal
+
+type policyDocument struct {
+	Statement []struct {
+		Effect    string
+		Condition any
+		Statement
+	}
+}
+
+func (d policyDocument) allowed(holder string) ([]Statement, error) {
+	var allowed []Statement
+	for _, s := range d.Statement {
+		if s.Effect != "Allow" || s.Condition != nil {
+			return nil, fmt.Errorf("policy of %s: the local run understands Allow without conditions only", holder)
+		}
+		allowed = append(allowed, s.Statement)
+	}
+	return allowed, nil
+}
+
+func readPrincipals(stack *assembly.Stack, change func(string, []Statement) []Statement) (principals, error) {
+	all := principals{}
+	add := func(key, arn string, r assembly.Resource, documents ...policyDocument) error {
+		p := principal{arn: arn}
+		for _, d := range documents {
+			allowed, err := d.allowed(r.LogicalID)
+			if err != nil {
+				return err
+			}
+			p.allowed = append(p.allowed, allowed...)
+		}
+		if change != nil {
+			p.allowed = change(constructID(r), p.allowed)
+		}
+		all[key] = p
+		return nil
+	}
+	for _, r := range stack.ByType("AWS::IAM::Role") {
+		var properties struct {
+			Policies []struct{ PolicyDocument policyDocument }
+		}
+		if err := r.Decode(&properties); err != nil {
+			return nil, err
+		}
+		var documents []policyDocument
+		for _, p := range properties.Policies {
+			documents = append(documents, p.PolicyDocument)
+		}
+		arn := r.Attributes["Arn"]
+		if err := add(all.accessKey(arn), arn, r, documents...); err != nil {
+			return nil, err
+		}
+	}
+	policy, err := only(stack, "AWS::IAM::ManagedPolicy")
+	if err != nil {
+		return nil, err
+	}
+	var properties struct{ PolicyDocument policyDocument }
+	if err := policy.Decode(&properties); err != nil {
+		return nil, err
+	}
+	return all, add(Approver, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, Approver), policy, properties.PolicyDocument)
+}
+
+// constructID is the resource's id as the stack's code spells it.
+func constructID(r assembly.Resource) string {
+	parts := strings.Split(r.ConstructPath, "/")
+	if len(parts) < 2 {
+		return r.LogicalID
+	}
+	return parts[1]
+}
+
+// accessKey is the access key of a role: its name.
+func (principals) accessKey(roleARN string) string {
+	return roleARN[strings.LastIndex(roleARN, "/")+1:]
+}
+
+// caller is the ARN of whoever has the access key.
+func (p principals) caller(accessKey string) string {
+	return cmp.Or(p[accessKey].arn, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, cmp.Or(accessKey, "anonymous")))
+}
+
+// authorize says, as IAM would, what a caller may not do. The caller is an access key or a role's ARN.
+func (p principals) authorize(caller, action, resource string) error {
+	known, ok := p[p.accessKey(caller)]
+	if !ok {
+		return nil
+	}
+	for _, s := range known.allowed {
+		if matches(s.Action, action) && matches(s.Resource, resource) {
+			return nil
+		}
+	}
+	return fmt.Errorf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", known.arn, action, resource, action)
+}
+
+// matches reports whether a value fits one of the patterns, in which * stands for anything.
+func matches(patterns []string, value string) bool {
+	for _, pattern := range patterns {
+		expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
+		if regexp.MustCompile("^" + expression + "$").MatchString(value) {
+			return true
+		}
+	}
+	return false
+}

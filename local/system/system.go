@@ -1,0 +1,270 @@
+// Package system is the whole stack on this machine, made of the synthesized cloud
+// assembly: the state machine, the functions as processes, the queue, the topic and
+// the roles, behind one loopback endpoint that speaks the AWS protocols.
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"stocktrading/local/assembly"
+	"stocktrading/local/functions"
+	"stocktrading/local/states"
+)
+
+// Where the stack is taken to be deployed.
+const (
+	Region    = "us-east-1"
+	AccountID = "123456789012"
+)
+
+// Config is what a system is made of.
+type Config struct {
+	Assembly  *assembly.Assembly
+	Functions string       // the folder of the functions' executables, named after their handlers
+	Bridge    string       // the folder of the interpreter's bridge: local/states
+	Node      string       // the node executable
+	Listener  net.Listener // of the endpoint, on 127.0.0.1; any free port if nil
+
+	// Optional observers. The first two are called from one goroutine at a time.
+	OnEvent        func(executionARN string, e states.HistoryEvent)
+	OnNotification func(Notification)
+	OnLog          func(function string, line []byte)
+
+	// Policies, if not nil, changes the policies of a role or of the approver, named by
+	// its construct id, before anything runs. It is how tests take permissions away.
+	Policies func(holder string, allowed []Statement) []Statement
+}
+
+// System is a running stack.
+type System struct {
+	endpoint   string
+	stack      *assembly.Stack
+	machineARN string
+	principals principals
+	engine     *states.Engine
+	pool       *functions.Pool
+	messaging  *messaging
+	server     *http.Server
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// Start brings the system up. Its messaging part has package-level state, so there is
+// one system in a process at a time.
+func Start(ctx context.Context, c Config) (s *System, err error) {
+	listener := c.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
+		}
+	}
+	s = &System{endpoint: "http://" + listener.Addr().String()}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			listener.Close()
+			s.Close()
+		}
+	}()
+
+	if s.stack, err = c.Assembly.Resolve(assembly.Environment{
+		Partition:    "aws",
+		Region:       Region,
+		AccountID:    AccountID,
+		URLSuffix:    "amazonaws.com",
+		QueueURLBase: s.endpoint,
+	}); err != nil {
+		return nil, fmt.Errorf("resolve template: %w", err)
+	}
+	machine, err := only(s.stack, "AWS::StepFunctions::StateMachine")
+	if err != nil {
+		return nil, err
+	}
+	s.machineARN = machine.Ref
+	if s.principals, err = readPrincipals(s.stack, c.Policies); err != nil {
+		return nil, err
+	}
+	if s.messaging, err = startMessaging(s, listener.Addr(), c.OnNotification); err != nil {
+		return nil, err
+	}
+	if err := s.startFunctions(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.startEngine(ctx, c, machine); err != nil {
+		return nil, err
+	}
+	s.server = &http.Server{Handler: s.guard(listener.Addr()), ReadHeaderTimeout: 10 * time.Second}
+	s.background.Go(func() { s.server.Serve(listener) })
+	if err := s.startEventSourceMapping(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *System) startFunctions(ctx context.Context, c Config) error {
+	var list []functions.Function
+	for _, r := range s.stack.ByType("AWS::Lambda::Function") {
+		var p struct {
+			Handler       string
+			Timeout       int
+			MemorySize    int
+			Role          string
+			Environment   struct{ Variables map[string]string }
+			LoggingConfig struct{ LogGroup, LogFormat string }
+		}
+		if err := r.Decode(&p); err != nil {
+			return err
+		}
+		path := filepath.Join(c.Functions, p.Handler)
+		if runtime.GOOS == "windows" {
+			path += ".exe"
+		}
+		env := map[string]string{
+			"AWS_REGION":                Region,
+			"AWS_DEFAULT_REGION":        Region,
+			"AWS_ACCESS_KEY_ID":         s.principals.accessKey(p.Role),
+			"AWS_SECRET_ACCESS_KEY":     "local",
+			"AWS_ENDPOINT_URL":          s.endpoint,
+			"AWS_EC2_METADATA_DISABLED": "true",
+		}
+		for name, value := range p.Environment.Variables {
+			env[name] = value
+		}
+		list = append(list, functions.Function{
+			Name:      r.Ref,
+			ARN:       r.Attributes["Arn"],
+			Path:      path,
+			Timeout:   time.Duration(p.Timeout) * time.Second,
+			MemoryMB:  p.MemorySize,
+			Env:       env,
+			LogGroup:  p.LoggingConfig.LogGroup,
+			LogFormat: p.LoggingConfig.LogFormat,
+			Handler:   p.Handler,
+		})
+	}
+	var err error
+	s.pool, err = functions.Start(ctx, functions.Config{Functions: list, Log: c.OnLog})
+	return err
+}
+
+func (s *System) startEngine(ctx context.Context, c Config, machine assembly.Resource) error {
+	definition, err := machine.Definition()
+	if err != nil {
+		return err
+	}
+	role, _ := machine.Properties["RoleArn"].(string)
+	tasks := s.newTaskRunner(role)
+	s.engine, err = states.Start(ctx, states.Config{
+		Node:       c.Node,
+		Dir:        c.Bridge,
+		Definition: []byte(definition),
+		ARN:        machine.Ref,
+		Name:       machine.Attributes["Name"],
+		RoleARN:    role,
+		Run:        tasks.run,
+		Observe:    c.OnEvent,
+	})
+	return err
+}
+
+// Close ends every process and connection of the system.
+func (s *System) Close() error {
+	s.stop()
+	var errs []error
+	if s.server != nil {
+		errs = append(errs, s.server.Close())
+	}
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	if s.pool != nil {
+		errs = append(errs, s.pool.Close())
+	}
+	s.background.Wait()
+	if s.messaging != nil {
+		s.messaging.close()
+	}
+	return errors.Join(errs...)
+}
+
+// Endpoint is the base URL for AWS clients.
+func (s *System) Endpoint() string { return s.endpoint }
+
+// StateMachineARN names the one state machine.
+func (s *System) StateMachineARN() string { return s.machineARN }
+
+// Stack is the resolved template.
+func (s *System) Stack() *assembly.Stack { return s.stack }
+
+// Engine is the Step Functions of the system, for callers in this process.
+func (s *System) Engine() *states.Engine { return s.engine }
+
+// AWSConfig is the configuration of a client of the endpoint with the access key of a
+// principal: Approver, a role's ARN by way of its functions only, or any other for an
+// administrator.
+func (s *System) AWSConfig(accessKey string) aws.Config {
+	return aws.Config{
+		Region:       Region,
+		BaseEndpoint: aws.String(s.endpoint),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, "local", ""),
+	}
+}
+
+// taskRunner performs the state machine's tasks with the permissions of its role.
+type taskRunner struct {
+	system *System
+	role   string // ARN
+	sqs    *sqs.Client
+	sns    *sns.Client
+}
+
+func (s *System) newTaskRunner(role string) *taskRunner {
+	cfg := s.AWSConfig(s.principals.accessKey(role))
+	cfg.RetryMaxAttempts = 1 // the definition says what is tried again
+	return &taskRunner{system: s, role: role, sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg)}
+}
+
+func (t *taskRunner) run(ctx context.Context, task states.Task) (json.RawMessage, error) {
+	switch task.Resource {
+	case "arn:aws:states:::sqs:sendMessage.waitForTaskToken":
+		return t.sendMessage(ctx, task.Input)
+	case "arn:aws:states:::sns:publish":
+		return t.publish(ctx, task.Input)
+	default:
+		return t.invoke(ctx, task.Resource, task.Input)
+	}
+}
+
+func (t *taskRunner) invoke(ctx context.Context, arn string, input json.RawMessage) (json.RawMessage, error) {
+	if err := t.system.principals.authorize(t.role, "lambda:InvokeFunction", arn); err != nil {
+		return nil, &states.Error{Name: "Lambda.AWSLambdaException", Cause: err.Error() + " (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)"}
+	}
+	output, err := t.system.pool.Invoke(ctx, arn, input)
+	var failed *functions.InvokeError
+	if errors.As(err, &failed) {
+		return nil, &states.Error{Name: failed.Name, Cause: failed.Cause}
+	}
+	return output, err
+}
+
+func only(stack *assembly.Stack, typ string) (assembly.Resource, error) {
+	list := stack.ByType(typ)
+	if len(list) != 1 {
+		return assembly.Resource{}, fmt.Errorf("the template has %d resources of type %s, the local run needs one", len(list), typ)
+	}
+	return list[0], nil
+}

@@ -1,0 +1,249 @@
+package system_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"stocktrading/desk/decision"
+	"stocktrading/local/assembly"
+	"stocktrading/local/setup"
+	"stocktrading/local/states"
+	"stocktrading/local/system"
+)
+
+// running is a system with all that came out of it.
+type running struct {
+	*system.System
+	desk *decision.Desk
+	sfn  *sfn.Client
+
+	mu            sync.Mutex
+	notifications []system.Notification
+	logs          []string
+	events        []states.HistoryEvent
+	arrived       chan struct{} // a notification has
+}
+
+// start runs the stack of a configuration.
+func start(t *testing.T, context map[string]any, change func(*system.Config)) *running {
+	t.Helper()
+	root, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := setup.Prepare(t.Context(), root, context, setup.NewProgress(os.Stderr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ready.Remove() })
+	cloud, err := assembly.Read(ready.Assembly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{arrived: make(chan struct{}, 1000)}
+	c := system.Config{
+		Assembly:  cloud,
+		Functions: ready.Functions,
+		Bridge:    filepath.Join(root, "local", "states"),
+		Node:      ready.Node,
+		OnEvent: func(_ string, e states.HistoryEvent) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.events = append(r.events, e)
+		},
+		OnNotification: func(n system.Notification) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.notifications = append(r.notifications, n)
+			r.arrived <- struct{}{}
+		},
+		OnLog: func(function string, line []byte) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.logs = append(r.logs, function+" "+string(line))
+		},
+	}
+	if change != nil {
+		change(&c)
+	}
+	if r.System, err = system.Start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	machine, err := decision.ParseMachine(r.StateMachineARN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.AWSConfig(system.Approver)
+	r.desk = decision.New(decision.NewClient(cfg), machine, decision.Caller(cfg))
+	r.sfn = sfn.NewFromConfig(r.AWSConfig("developer"))
+	return r
+}
+
+func (r *running) startExecution(t *testing.T, input string) string {
+	t.Helper()
+	arn, err := r.Engine().StartExecution("", []byte(input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arn
+}
+
+// waiting returns the open wait of an execution, as the desk finds it.
+func (r *running) waiting(t *testing.T, arn string) decision.Wait {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var w decision.Wait
+		if w, err = r.desk.Find(t.Context(), arn); err == nil {
+			return w
+		}
+	}
+	t.Fatalf("%s does not wait: %v", arn, err)
+	return decision.Wait{}
+}
+
+// end returns how an execution ended and its one report.
+func (r *running) end(t *testing.T, arn string) (states.Execution, map[string]any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	x, err := r.Engine().Wait(ctx, arn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := r.reports(t, arn)
+	if len(reports) != 1 {
+		t.Fatalf("%d reports, want 1: %v", len(reports), reports)
+	}
+	return x, reports[0]
+}
+
+func (r *running) reports(t *testing.T, arn string) (inputs []map[string]any) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.notifications {
+		if n.Attributes["type"] != "trade-report" || n.Attributes["execution"] != arn {
+			continue
+		}
+		var report struct{ Input map[string]any }
+		if err := json.Unmarshal([]byte(n.Message), &report); err != nil {
+			t.Fatalf("report %q: %v", n.Message, err)
+		}
+		inputs = append(inputs, report.Input)
+	}
+	return inputs
+}
+
+func TestDecisions(t *testing.T) {
+	r := start(t, nil, nil)
+	for _, test := range []struct {
+		name        string
+		recommended string // of the execution to decide about, or "" for any
+		answer      decision.Answer
+		wantEvent   string
+		wantReport  map[string]any
+	}{
+		{"approve a buy", "buy", decision.Approve, "TaskSucceeded", map[string]any{"outcome": "traded", "type": "buy"}},
+		{"approve a sale", "sell", decision.Approve, "TaskSucceeded", map[string]any{"outcome": "traded", "type": "sell"}},
+		{"buy instead", "sell", decision.Buy, "TaskFailed", map[string]any{"outcome": "traded", "type": "buy"}},
+		{"sell instead", "buy", decision.Sell, "TaskFailed", map[string]any{"outcome": "traded", "type": "sell"}},
+		{"decline", "buy", decision.Decline, "TaskFailed", map[string]any{"outcome": "declined"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			arn, wait := r.recommending(t, test.recommended)
+			record, err := r.desk.Decide(t.Context(), wait, test.answer, "because")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if record.Event != test.wantEvent || !strings.Contains(record.String(), "because") {
+				t.Errorf("recorded %v, want %s with the reason", record, test.wantEvent)
+			}
+			x, report := r.end(t, arn)
+			if x.Status != "SUCCEEDED" {
+				t.Errorf("status %s, want SUCCEEDED", x.Status)
+			}
+			for key, want := range test.wantReport {
+				if report[key] != want {
+					t.Errorf("the report's %s is %v, want %v", key, report[key], want)
+				}
+			}
+			if report["id"] != wait.Quote.QuoteID || report["symbol"] != "AMZN" {
+				t.Errorf("the report is of another trade: %v", report)
+			}
+			if _, err := r.desk.Decide(t.Context(), wait, decision.Approve, ""); err == nil {
+				t.Error("a second answer was taken")
+			}
+		})
+	}
+}
+
+// recommending starts executions until one has the recommendation, which is drawn by chance.
+func (r *running) recommending(t *testing.T, side string) (string, decision.Wait) {
+	t.Helper()
+	for range 100 {
+		arn := r.startExecution(t, `{"symbol":"AMZN","qty":5}`)
+		wait := r.waiting(t, arn)
+		if wait.Recommended == side {
+			return arn, wait
+		}
+		if _, err := r.desk.Decide(t.Context(), wait, decision.Decline, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatalf("100 executions and none recommends to %s", side)
+	return "", decision.Wait{}
+}
+
+func TestFailure(t *testing.T) {
+	r := start(t, nil, nil)
+	for name, input := range map[string]string{
+		"bad symbol":         `{"symbol":"A B"}`,
+		"input is no object": `[1,2]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, report := r.end(t, r.startExecution(t, input))
+			if x.Status != "FAILED" || report["outcome"] != "failed" || report["failed_state"] != "Check Stock Price" || report["trade_placed"] != "no" {
+				t.Errorf("status %s, report %v", x.Status, report)
+			}
+			if !strings.Contains(fmt.Sprint(report["cause"]), "nothing was traded") {
+				t.Errorf("cause %v", report["cause"])
+			}
+		})
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	r := start(t, map[string]any{"approvalTimeout": "1s"}, nil)
+	arn := r.startExecution(t, `{}`)
+	wait := r.waiting(t, arn)
+	x, report := r.end(t, arn)
+	if x.Status != "SUCCEEDED" || report["outcome"] != "expired" {
+		t.Errorf("status %s, report %v", x.Status, report)
+	}
+	if _, err := r.desk.Decide(t.Context(), wait, decision.Approve, ""); err == nil {
+		t.Error("a late answer was taken")
+	}
+}
+
+func TestAutomaticApproval(t *testing.T) {
+	r := start(t, map[string]any{"approval": "automatic"}, nil)
+	x, report := r.end(t, r.startExecution(t, `{"qty":3}`))
+	if x.Status != "SUCCEEDED" || report["outcome"] != "traded" || report["qty"] != "3" {
+		t.Errorf("status %s, report %v", x.Status, report)
+	}
+}
