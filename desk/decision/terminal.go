@@ -164,8 +164,9 @@ func (t *Terminal) Show(w Wait) error {
 }
 
 // Ask shows a wait and asks what to do about it, until it gets an answer that it knows.
-// The end of the input is Later. When the context ends, Ask returns its error; a line that
-// is typed then is still an answer for the next question, unless it is complete by then.
+// The end of the input is Later. When the context ends, so does the question, with the
+// context's error; a line that was typed for it is dropped if it is complete before the
+// next question.
 func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 	if _, err := w.resolve(Decline); err != nil {
 		return Later, "", err
@@ -333,7 +334,7 @@ func (l *lines) next(ctx context.Context) (string, error) {
 	}
 	select {
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", problem(ctx.Err(), "interrupted, nothing was sent")
 	case got := <-l.pending:
 		l.pending = nil
 		l.ended = got.err != nil

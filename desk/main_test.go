@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/google/go-cmp/cmp"
+
+	"stocktrading/desk/decision"
+	"stocktrading/desk/internal/sfntest"
+)
+
+const (
+	token = "AAAA+hush/hush=="
+	me    = "arn:aws:sts::123456789012:assumed-role/Approver/jo"
+)
+
+// person is who runs the command, and where.
+type person struct {
+	in        string
+	terminals string // which of the streams are terminals: "in", "out", "err"
+	env       map[string]string
+	ctx       context.Context
+}
+
+// runs runs the command and returns what it said.
+func (p person) runs(t *testing.T, s *sfntest.Service, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	in := strings.NewReader(p.in)
+	ctx := t.Context()
+	if p.ctx != nil {
+		ctx = p.ctx
+	}
+	status = run(ctx, args, world{
+		stdin: in, stdout: &out, stderr: &errs,
+		getenv: func(name string) string {
+			if value, ok := p.env[name]; ok || p.env != nil {
+				return value
+			}
+			return map[string]string{"STATE_MACHINE_ARN": sfntest.Machine}[name]
+		},
+		isTerminal: func(stream any) bool {
+			name := map[any]string{in: "in", &out: "out", &errs: "err"}[stream]
+			return name != "" && strings.Contains(p.terminals, name)
+		},
+		connect: func(_ context.Context, region string) (decision.Client, func(context.Context) (string, error), error) {
+			if region != "eu-west-1" {
+				return nil, nil, fmt.Errorf("connected to region %q", region)
+			}
+			return s, func(context.Context) (string, error) { return me, nil }, nil
+		},
+	})
+	if strings.Contains(out.String()+errs.String(), "hush") {
+		t.Errorf("the token is in the output:\n%s%s", &out, &errs)
+	}
+	return status, out.String(), errs.String()
+}
+
+// waiting returns an API with one request that is a minute old.
+func waiting() *sfntest.Service {
+	s := &sfntest.Service{}
+	at := time.Now().Add(-time.Minute)
+	s.Start("order-1", at).Ask(at, token, sfntest.Quote("AMZN", 62, 5, "sell"))
+	return s
+}
+
+const shown = `  Execution       order-1
+  Recommendation  sell
+  Symbol          AMZN
+  Price           62
+  Quantity        5
+  Total           310
+  Quoted at       2026-01-02T03:04:05Z
+  Waiting         1m0s, since 1999-12-31T23:59:00Z
+  Left            59m0s, until 2000-01-01T00:59:00Z
+`
+
+func TestRun(t *testing.T) {
+	const (
+		table     = "SYMBOL  PRICE  QTY  TOTAL  RECOMMENDED  WAITING  LEFT   EXECUTION\nAMZN       62    5    310  sell         1m0s     59m0s  order-1\n\n"
+		sells     = "\nThis approves the recommendation and sells 5 AMZN at 62, total 310.\n"
+		buys      = "\nThis goes against the recommendation and buys 5 AMZN at 62, total 310.\n"
+		declines  = "\nThis declines the recommendation. Nothing is traded.\n"
+		approved  = "Recorded as TaskSucceeded at 2000-01-01T00:00:00Z: approved by " + me + ". The execution goes on with Recommended Stock.\n"
+		bought    = "Recorded as TaskFailed at 2000-01-01T00:00:00Z: buy instead, no reason given (decided by " + me + "). The execution goes on with Buy Stock.\n"
+		declined  = "Recorded as TaskFailed at 2000-01-01T00:00:00Z: declined, too expensive (decided by " + me + "). The execution goes on with Trade Declined.\n"
+		question  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
+		help      = `; "go run ./desk -h" shows what can be` + "\n"
+		elsewhere = "arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading"
+	)
+	both := person{terminals: "in out"}
+	for _, test := range []struct {
+		name   string
+		who    person
+		args   []string
+		status int
+		stdout string
+		stderr string
+		sent   string // the calls that were made to send
+	}{
+		{name: "list", stdout: table + "To decide: go run ./desk NAME\n"},
+		{name: "list of a named state machine", who: person{env: map[string]string{}}, args: []string{"-state-machine", sfntest.Machine}, stdout: table + "To decide: go run ./desk -state-machine " + sfntest.Machine + " NAME\n"},
+		{name: "help", args: []string{"-h"}, stdout: usage},
+		{name: "help after words", args: []string{"approve", "order-1", "--help"}, stdout: usage},
+
+		{name: "approve", args: []string{"approve", "order-1"}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
+		{name: "approve by ARN, without a state machine", who: person{env: map[string]string{}}, args: []string{"approve", sfntest.Arn("order-1")}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
+		{name: "approve by ARN, whatever the environment names", who: person{env: map[string]string{"STATE_MACHINE_ARN": elsewhere}}, args: []string{"approve", sfntest.Arn("order-1")}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
+		{name: "sell as recommended", args: []string{"sell", "order-1"}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
+		{name: "buy instead", args: []string{"buy", "order-1"}, stdout: shown + buys + bought, sent: "SendTaskFailure"},
+		{name: "decline, flags last", args: []string{"decline", "order-1", "-reason", "too expensive"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+		{name: "decline, flags between", args: []string{"decline", "-reason=too expensive", "order-1", "-state-machine", sfntest.Machine}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+		{name: "decline, flags first", args: []string{"-reason", "too expensive", "decline", "--", "order-1"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+
+		{name: "ask", who: person{terminals: "in out", in: "a\n"}, args: []string{"order-1"}, stdout: shown + question + sells[1:] + approved, sent: "SendTaskSuccess"},
+		{name: "ask and quit", who: person{terminals: "in out", in: "q\n"}, args: []string{"order-1"}, stdout: shown + question + "Nothing was sent. order-1 still waits.\n"},
+		{name: "ask and end", who: both, args: []string{"order-1"}, stdout: shown + question + "\nNothing was sent. order-1 still waits.\n"},
+		{
+			name: "ask without a terminal to read from", who: person{terminals: "out err", in: "a\n"}, args: []string{"order-1"}, status: 2,
+			stdout: shown + "\nTo decide, run one of these:\n\n  go run ./desk approve 'order-1'\n  go run ./desk buy 'order-1'\n  go run ./desk sell 'order-1'\n  go run ./desk decline 'order-1'\n",
+			stderr: "desk: there is no terminal to ask at" + help,
+		},
+		{
+			name: "ask without a terminal to write to", who: person{terminals: "in err", in: "a\n"}, args: []string{"order-1", "-state-machine", sfntest.Machine}, status: 2,
+			stdout: shown + strings.ReplaceAll("\nTo decide, run one of these:\n\n  M approve 'order-1'\n  M buy 'order-1'\n  M sell 'order-1'\n  M decline 'order-1'\n", "M", "go run ./desk -state-machine "+sfntest.Machine),
+			stderr: "desk: there is no terminal to ask at" + help,
+		},
+
+		{name: "unknown execution", args: []string{"approve", "order-2"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("order-2") + `: "go run ./desk" lists what waits` + "\n"},
+		{name: "too late", args: []string{"approve", "over"}, status: 3, stderr: "desk: too late, nothing was sent for over: expired at 2000-01-01T00:00:00Z, then Approval Expired\n"},
+		{name: "too early", args: []string{"approve", "busy"}, status: 3, stderr: "desk: busy does not wait for a decision yet, it is at Check Stock Price: try again in a moment\n"},
+		{name: "another region", args: []string{"-state-machine", elsewhere}, status: 1, stderr: "desk: connected to region \"us-east-1\"\n"},
+
+		{name: "no state machine", who: person{env: map[string]string{}}, args: []string{"order-1"}, status: 2, stderr: "desk: which state machine? Set STATE_MACHINE_ARN or use -state-machine: it is the stack's output StateMachineArn" + help},
+		{name: "malformed state machine", args: []string{"-state-machine", "x"}, status: 2, stderr: "desk: 'x' is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one\n"},
+		{name: "state machine of another execution", args: []string{"-state-machine", strings.Replace(sfntest.Machine, "Trading", "Taking", 1), "approve", sfntest.Arn("order-1")}, status: 2, stderr: "desk: " + sfntest.Arn("order-1") + " is no execution of " + strings.Replace(sfntest.Machine, "Trading", "Taking", 1) + ": name its own state machine, or none\n"},
+		{name: "malformed name", args: []string{"approve", "a b"}, status: 2, stderr: "desk: 'a b' is not the name of an execution: that has 1 to 80 characters, no spaces and none of <>{}[]?*\"#%\\^|~`$&,;:/\n"},
+		{name: "empty name", args: []string{"approve", ""}, status: 2, stderr: "desk: the execution's name is empty" + help},
+		{name: "no name", args: []string{"decline", "-reason", "x"}, status: 2, stderr: "desk: decline what? Name the execution" + help},
+		{name: "too many words", args: []string{"order-1", "appr\x1bove"}, status: 2, stderr: `desk: "approve" is one word too many` + help},
+		{name: "unknown flag", args: []string{"-frob\x1b[31m"}, status: 2, stderr: "desk: flag provided but not defined: -frob[31m" + help},
+		{name: "flag as a word", args: []string{"approve", "--", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
+		{name: "JSON of one", args: []string{"order-1", "-json"}, status: 2, stderr: "desk: -json is for the list" + help},
+		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
+		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := waiting()
+				s.Start("busy", time.Now())
+				s.Start("over", time.Now()).Ask(time.Now(), token, sfntest.Quote("AMZN", 62, 5, "sell")).Append(time.Now(), sfntest.Event("TaskTimedOut"), sfntest.Entered("Pass", "Approval Expired"))
+				status, stdout, stderr := test.who.runs(t, s, test.args...)
+				if status != test.status {
+					t.Errorf("status %d, want %d", status, test.status)
+				}
+				if diff := cmp.Diff(test.stdout, stdout); diff != "" {
+					t.Errorf("stdout (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(test.stderr, stderr); diff != "" {
+					t.Errorf("stderr (-want +got):\n%s", diff)
+				}
+				if sent := strings.Join(s.Calls("SendTask"), "\n"); !strings.HasPrefix(sent, test.sent) || sent != "" && test.sent == "" {
+					t.Errorf("sent %q, want %q", sent, test.sent)
+				}
+			})
+		})
+	}
+}
+
+func TestListIsEmpty(t *testing.T) {
+	for args, want := range map[string]string{"": "Nothing waits for a decision.\n", "-json": "[]\n"} {
+		status, stdout, stderr := person{}.runs(t, &sfntest.Service{}, strings.Fields(args)...)
+		if status != 0 || stdout != want || stderr != "" {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, stdout, stderr)
+		}
+	}
+}
+
+func TestListAsJSON(t *testing.T) {
+	status, stdout, stderr := person{terminals: "out err"}.runs(t, waiting(), "-json")
+	var got []map[string]any
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 || stderr != "" || len(got) != 1 || got[0]["execution"] != sfntest.Arn("order-1") || got[0]["total"] != 310.0 || len(got[0]) != 8 {
+		t.Errorf("status %d, stdout %s, stderr %q", status, stdout, stderr)
+	}
+}
+
+func TestTwoAnswers(t *testing.T) {
+	s := waiting()
+	if status, _, stderr := (person{}).runs(t, s, "buy", "order-1"); status != 0 {
+		t.Fatalf("the first: status %d, %s", status, stderr)
+	}
+	status, stdout, stderr := person{}.runs(t, s, "decline", "order-1")
+	want := "desk: too late, nothing was sent for order-1: buy instead, no reason given (decided by " + me + ") at "
+	if status != 3 || stdout != "" || !strings.HasPrefix(stderr, want) {
+		t.Errorf("the second: status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		terminals string
+		each      time.Duration
+		want      string
+	}{
+		{"slow", "err", 300 * time.Millisecond, "\rReading executions: 17 of 33\rReading executions: 18 of 33"},
+		{"quick", "err", 100 * time.Millisecond, ""},
+		{"no terminal", "in out", 300 * time.Millisecond, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sfntest.Service{OnHistory: func(_ context.Context, _ string, call func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error) {
+					time.Sleep(test.each) // 16 at once
+					return call()
+				}}
+				for i := range 33 {
+					s.Start(fmt.Sprint(i), time.Now())
+				}
+				status, stdout, stderr := person{terminals: test.terminals}.runs(t, s)
+				if status != 0 || stdout != "Nothing waits for a decision.\n" || !strings.HasPrefix(stderr, test.want) || (stderr == "") != (test.want == "") {
+					t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+				}
+				if last := stderr[strings.LastIndex(strings.TrimSuffix(stderr, "\r"), "\r")+1:]; strings.TrimSpace(last) != "" {
+					t.Errorf("the line ends as %q and should be cleared", last)
+				}
+			})
+		})
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	in, _ := io.Pipe() // a person who says nothing
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errs strings.Builder
+	s := waiting()
+	w := world{
+		stdin: in, stdout: &out, stderr: &errs,
+		getenv:     func(string) string { return sfntest.Machine },
+		isTerminal: func(any) bool { return true },
+		connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
+			return s, nil, nil
+		},
+	}
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if status := run(ctx, []string{"order-1"}, w); status != 1 || errs.String() != "desk: interrupted, nothing was sent\n" {
+		t.Errorf("status %d, stderr %q", status, &errs)
+	}
+	if !strings.HasSuffix(out.String(), "later? \n") {
+		t.Errorf("stdout %q", &out)
+	}
+}
+
+type full struct{ io.Writer }
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestOutputFails(t *testing.T) {
+	for _, args := range []string{"", "-json", "approve order-1"} {
+		s := waiting()
+		var errs strings.Builder
+		status := run(t.Context(), strings.Fields(args), world{
+			stdin: strings.NewReader(""), stdout: full{}, stderr: &errs,
+			getenv:     func(string) string { return sfntest.Machine },
+			isTerminal: func(any) bool { return false },
+			connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
+				return s, nil, nil
+			},
+		})
+		if status != 1 || !strings.Contains(errs.String(), "no space left") || len(s.Calls("SendTask")) > 0 {
+			t.Errorf("%q: status %d, stderr %q, sent %q", args, status, &errs, s.Calls("SendTask"))
+		}
+	}
+}
+
+// The real connection: no credentials at all, and a profile that doesn't exist.
+func TestConnect(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+		t.Setenv(name, "")
+		os.Unsetenv(name)
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/config")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/credentials")
+	for _, test := range []struct{ profile, want string }{
+		{"", "desk: there are no AWS credentials that work ("},
+		{"nobody", "desk: the AWS configuration can't be used (failed to get shared config profile, nobody): check AWS_PROFILE and the files in ~/.aws"},
+	} {
+		if test.profile != "" {
+			t.Setenv("AWS_PROFILE", test.profile)
+		}
+		var errs strings.Builder
+		status := run(t.Context(), nil, world{
+			stdin: strings.NewReader(""), stdout: io.Discard, stderr: &errs,
+			getenv: func(string) string { return sfntest.Machine }, isTerminal: decision.IsTerminal, connect: connect,
+		})
+		if status != 1 || !strings.HasPrefix(errs.String(), test.want) {
+			t.Errorf("profile %q: status %d, stderr %q, want %q", test.profile, status, &errs, test.want)
+		}
+	}
+}
