@@ -70,7 +70,7 @@ func synthesize(ctx context.Context, exe, root, out string, given map[string]any
 
 var (
 	// jsii writes this without a line break behind it.
-	jsiiExit = regexp.MustCompile(`Runtime process exited abnormally: (exit status \d+|signal: (broken pipe|segmentation fault|[a-z]+)( \(core dumped\))?)`)
+	jsiiExit = regexp.MustCompile(`Runtime process exited abnormally: (exit status \d+|signal: (broken pipe|segmentation fault|[a-z]+)( \(core dumped\))?|wait\w*: no child processes)`)
 	// jsii's box about the version of Node, Node's own warnings and the stack traces of JavaScript.
 	jsiiNoise = regexp.MustCompile(`^(!!|\(node:\d+\)|\(Use .node --trace|\s+at )`)
 	goStack   = regexp.MustCompile(`(?m)^goroutine \d+ .*\[`)

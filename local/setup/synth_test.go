@@ -81,6 +81,7 @@ func TestSynthesizeErrors(t *testing.T) {
 		{"one line", "approval must be human or automatic\n", "approval must be human or automatic"},
 		{"jsii's exit on a line of its own", "no region\nRuntime process exited abnormally: exit status 1\n", "no region"},
 		{"jsii's exit without a line break", "Runtime process exited abnormally: exit status 134no region\n", "no region"},
+		{"jsii's exit that somebody else has seen", "Runtime process exited abnormally: waitid: no child processeserror: no region\n", "error: no region"},
 		{"jsii's exit by a signal", "no region\nRuntime process exited abnormally: signal: broken pipe", "no region"},
 		{"jsii's box", box + "no region\n", "no region"},
 		{"warnings of Node", "(node:12) Warning: old\n(Use `node --trace-warnings ...` to show where)\nno region\n", "no region"},

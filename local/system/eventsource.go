@@ -55,12 +55,6 @@ func (s *System) startEventSourceMapping(ctx context.Context) error {
 	}
 	role, _ := m.function.Properties["Role"].(string)
 	m.client = sqs.NewFromConfig(s.AWSConfig(s.principals.accessKey(role)))
-	// Lambda refuses to create a mapping whose function's role can't do all of this.
-	for _, action := range []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} {
-		if err := s.principals.authorize(role, action, p.EventSourceArn); err != nil {
-			return fmt.Errorf("event source mapping %s: AccessDenied: %w", mapping.LogicalID, err)
-		}
-	}
 	s.background.Go(func() { m.poll(ctx) })
 	return nil
 }
@@ -85,16 +79,50 @@ func (m *eventSourceMapping) poll(ctx context.Context) {
 // serveBatch reports whether there was one. What goes wrong leaves its messages on the
 // queue, to be served again after their visibility timeout.
 func (m *eventSourceMapping) serveBatch(ctx context.Context) bool {
+	// Lambda looks at the queue's attributes to choose how many pollers it needs.
+	if _, err := m.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl:       aws.String(m.queueURL),
+		AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameApproximateNumberOfMessages},
+	}); err != nil {
+		m.failed(ctx, "get queue attributes", err)
+		return false
+	}
 	out, err := m.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:                    aws.String(m.queueURL),
 		MaxNumberOfMessages:         m.batchSize,
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
 	})
-	if err != nil || len(out.Messages) == 0 {
+	if err != nil {
+		m.failed(ctx, "receive messages", err)
 		return false
 	}
-	var event events.SQSEvent
+	if len(out.Messages) == 0 {
+		return false
+	}
+	kept, err := m.invoke(ctx, out.Messages)
+	if err != nil {
+		m.failed(ctx, "invoke the function", err)
+		return true
+	}
+	var done []types.DeleteMessageBatchRequestEntry
 	for _, message := range out.Messages {
+		if !kept[aws.ToString(message.MessageId)] {
+			done = append(done, types.DeleteMessageBatchRequestEntry{Id: message.MessageId, ReceiptHandle: message.ReceiptHandle})
+		}
+	}
+	if len(done) == 0 {
+		return true
+	}
+	if _, err := m.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: aws.String(m.queueURL), Entries: done}); err != nil {
+		m.failed(ctx, "delete messages", err)
+	}
+	return true
+}
+
+// invoke gives a batch to the function and returns the ids of the messages that stay on the queue.
+func (m *eventSourceMapping) invoke(ctx context.Context, messages []types.Message) (kept map[string]bool, err error) {
+	var event events.SQSEvent
+	for _, message := range messages {
 		event.Records = append(event.Records, events.SQSMessage{
 			MessageId:      aws.ToString(message.MessageId),
 			ReceiptHandle:  aws.ToString(message.ReceiptHandle),
@@ -108,31 +136,26 @@ func (m *eventSourceMapping) serveBatch(ctx context.Context) bool {
 	}
 	payload, err := json.Marshal(event)
 	if err != nil {
-		return true
+		return nil, err
 	}
-	output, err := m.system.pool.Invoke(ctx, m.function.Attributes["Arn"], payload)
-	if err != nil {
-		return true
+	output, err := m.system.invoke(ctx, m.function.Attributes["Arn"], payload)
+	if err != nil || !m.partial {
+		return nil, err
 	}
-	failed := map[string]bool{}
-	if m.partial {
-		var response events.SQSEventResponse
-		if err := json.Unmarshal(output, &response); err != nil {
-			return true
-		}
-		for _, f := range response.BatchItemFailures {
-			failed[f.ItemIdentifier] = true
-		}
+	var response events.SQSEventResponse
+	if err := json.Unmarshal(output, &response); err != nil {
+		return nil, err
 	}
-	var done []types.DeleteMessageBatchRequestEntry
-	for _, message := range out.Messages {
-		if !failed[aws.ToString(message.MessageId)] {
-			done = append(done, types.DeleteMessageBatchRequestEntry{Id: message.MessageId, ReceiptHandle: message.ReceiptHandle})
-		}
+	kept = map[string]bool{}
+	for _, f := range response.BatchItemFailures {
+		kept[f.ItemIdentifier] = true
 	}
-	if len(done) > 0 {
-		// A message that could not be deleted is delivered again.
-		m.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: aws.String(m.queueURL), Entries: done})
+	return kept, nil
+}
+
+// failed logs what went wrong; the end of the run is nothing wrong.
+func (m *eventSourceMapping) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		m.system.log("event source mapping", fmt.Appendf(nil, "%s: %v", what, err))
 	}
-	return true
 }

@@ -14,8 +14,8 @@ import (
 // policy and nothing else. Keys that belong to nobody are an administrator's.
 const Approver = "approver"
 
-// Statement is an Allow of an identity policy.
-type Statement struct {
+// statement is an Allow of an identity policy.
+type statement struct {
 	Action   list
 	Resource list
 }
@@ -34,36 +34,40 @@ func (l *list) UnmarshalJSON(data []byte) error {
 
 // principal is somebody whom policies restrict.
 type principal struct {
+	holder  string // the construct id of the role or managed policy
 	arn     string
-	allowed []Statement
+	allowed []statement
 }
 
-// principals are those of the stack, by access key.
-type principals map[string]principal
+// principals are those of the stack.
+type principals struct {
+	byAccessKey map[string]principal
+	deny        func(holder, action, resource string) bool
+}
 
 type policyDocument struct {
 	Statement []struct {
 		Effect    string
 		Condition any
-		Statement
+		statement
 	}
 }
 
-func (d policyDocument) allowed(holder string) ([]Statement, error) {
-	var allowed []Statement
+func (d policyDocument) allowed(holder string) ([]statement, error) {
+	var allowed []statement
 	for _, s := range d.Statement {
 		if s.Effect != "Allow" || s.Condition != nil {
 			return nil, fmt.Errorf("policy of %s: the local run understands Allow without conditions only", holder)
 		}
-		allowed = append(allowed, s.Statement)
+		allowed = append(allowed, s.statement)
 	}
 	return allowed, nil
 }
 
-func readPrincipals(stack *assembly.Stack, change func(string, []Statement) []Statement) (principals, error) {
-	all := principals{}
+func readPrincipals(stack *assembly.Stack, deny func(holder, action, resource string) bool) (principals, error) {
+	all := principals{byAccessKey: map[string]principal{}, deny: deny}
 	add := func(key, arn string, r assembly.Resource, documents ...policyDocument) error {
-		p := principal{arn: arn}
+		p := principal{holder: constructID(r), arn: arn}
 		for _, d := range documents {
 			allowed, err := d.allowed(r.LogicalID)
 			if err != nil {
@@ -71,10 +75,7 @@ func readPrincipals(stack *assembly.Stack, change func(string, []Statement) []St
 			}
 			p.allowed = append(p.allowed, allowed...)
 		}
-		if change != nil {
-			p.allowed = change(constructID(r), p.allowed)
-		}
-		all[key] = p
+		all.byAccessKey[key] = p
 		return nil
 	}
 	for _, r := range stack.ByType("AWS::IAM::Role") {
@@ -82,7 +83,7 @@ func readPrincipals(stack *assembly.Stack, change func(string, []Statement) []St
 			Policies []struct{ PolicyDocument policyDocument }
 		}
 		if err := r.Decode(&properties); err != nil {
-			return nil, err
+			return all, err
 		}
 		var documents []policyDocument
 		for _, p := range properties.Policies {
@@ -90,16 +91,16 @@ func readPrincipals(stack *assembly.Stack, change func(string, []Statement) []St
 		}
 		arn := r.Attributes["Arn"]
 		if err := add(all.accessKey(arn), arn, r, documents...); err != nil {
-			return nil, err
+			return all, err
 		}
 	}
 	policy, err := only(stack, "AWS::IAM::ManagedPolicy")
 	if err != nil {
-		return nil, err
+		return all, err
 	}
 	var properties struct{ PolicyDocument policyDocument }
 	if err := policy.Decode(&properties); err != nil {
-		return nil, err
+		return all, err
 	}
 	return all, add(Approver, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, Approver), policy, properties.PolicyDocument)
 }
@@ -120,17 +121,17 @@ func (principals) accessKey(roleARN string) string {
 
 // caller is the ARN of whoever has the access key.
 func (p principals) caller(accessKey string) string {
-	return cmp.Or(p[accessKey].arn, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, cmp.Or(accessKey, "anonymous")))
+	return cmp.Or(p.byAccessKey[accessKey].arn, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, cmp.Or(accessKey, "anonymous")))
 }
 
 // authorize says, as IAM would, what a caller may not do. The caller is an access key or a role's ARN.
 func (p principals) authorize(caller, action, resource string) error {
-	known, ok := p[p.accessKey(caller)]
+	known, ok := p.byAccessKey[p.accessKey(caller)]
 	if !ok {
 		return nil
 	}
 	for _, s := range known.allowed {
-		if matches(s.Action, action) && matches(s.Resource, resource) {
+		if matches(s.Action, action) && matches(s.Resource, resource) && (p.deny == nil || !p.deny(known.holder, action, resource)) {
 			return nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -44,10 +45,18 @@ type Config struct {
 	OnNotification func(Notification)
 	OnLog          func(function string, line []byte)
 
-	// Policies, if not nil, changes the policies of a role or of the approver, named by
-	// its construct id, before anything runs. It is how tests take permissions away.
-	Policies func(holder string, allowed []Statement) []Statement
+	// Optional ways to disturb the system, for tests of how it bears that. Deny takes a
+	// permission away from a role or managed policy, named by its construct id. Kill is
+	// that of the functions. Invoke wraps every invocation of a function, Endpoint every
+	// request to the endpoint.
+	Deny     func(holder, action, resource string) bool
+	Kill     func(function, requestID string, at functions.Moment) bool
+	Invoke   func(next Invoker) Invoker
+	Endpoint func(next http.Handler) http.Handler
 }
+
+// Invoker invokes a function; its error may be a *functions.InvokeError.
+type Invoker func(ctx context.Context, functionARN string, payload []byte) ([]byte, error)
 
 // System is a running stack.
 type System struct {
@@ -57,6 +66,8 @@ type System struct {
 	principals principals
 	engine     *states.Engine
 	pool       *functions.Pool
+	invoke     Invoker
+	log        func(source string, line []byte)
 	messaging  *messaging
 	server     *http.Server
 	stop       context.CancelFunc
@@ -72,7 +83,10 @@ func Start(ctx context.Context, c Config) (s *System, err error) {
 			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
 		}
 	}
-	s = &System{endpoint: "http://" + listener.Addr().String()}
+	s = &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog}
+	if s.log == nil {
+		s.log = func(string, []byte) {}
+	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -95,7 +109,7 @@ func Start(ctx context.Context, c Config) (s *System, err error) {
 		return nil, err
 	}
 	s.machineARN = machine.Ref
-	if s.principals, err = readPrincipals(s.stack, c.Policies); err != nil {
+	if s.principals, err = readPrincipals(s.stack, c.Deny); err != nil {
 		return nil, err
 	}
 	if s.messaging, err = startMessaging(s, listener.Addr(), c.OnNotification); err != nil {
@@ -107,7 +121,11 @@ func Start(ctx context.Context, c Config) (s *System, err error) {
 	if err := s.startEngine(ctx, c, machine); err != nil {
 		return nil, err
 	}
-	s.server = &http.Server{Handler: s.guard(listener.Addr()), ReadHeaderTimeout: 10 * time.Second}
+	handler := s.guard(listener.Addr())
+	if c.Endpoint != nil {
+		handler = c.Endpoint(handler)
+	}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	s.background.Go(func() { s.server.Serve(listener) })
 	if err := s.startEventSourceMapping(ctx); err != nil {
 		return nil, err
@@ -140,6 +158,9 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 			"AWS_SECRET_ACCESS_KEY":     "local",
 			"AWS_ENDPOINT_URL":          s.endpoint,
 			"AWS_EC2_METADATA_DISABLED": "true",
+			// Nothing of this machine's own AWS configuration.
+			"AWS_CONFIG_FILE":             os.DevNull,
+			"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		}
 		for name, value := range p.Environment.Variables {
 			env[name] = value
@@ -157,8 +178,14 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 		})
 	}
 	var err error
-	s.pool, err = functions.Start(ctx, functions.Config{Functions: list, Log: c.OnLog})
-	return err
+	if s.pool, err = functions.Start(ctx, functions.Config{Functions: list, Log: s.log, Kill: c.Kill}); err != nil {
+		return err
+	}
+	s.invoke = s.pool.Invoke
+	if c.Invoke != nil {
+		s.invoke = c.Invoke(s.invoke)
+	}
+	return nil
 }
 
 func (s *System) startEngine(ctx context.Context, c Config, machine assembly.Resource) error {
@@ -253,7 +280,7 @@ func (t *taskRunner) invoke(ctx context.Context, arn string, input json.RawMessa
 	if err := t.system.principals.authorize(t.role, "lambda:InvokeFunction", arn); err != nil {
 		return nil, &states.Error{Name: "Lambda.AWSLambdaException", Cause: err.Error() + " (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)"}
 	}
-	output, err := t.system.pool.Invoke(ctx, arn, input)
+	output, err := t.system.invoke(ctx, arn, input)
 	var failed *functions.InvokeError
 	if errors.As(err, &failed) {
 		return nil, &states.Error{Name: failed.Name, Cause: failed.Cause}
