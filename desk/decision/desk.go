@@ -125,7 +125,7 @@ func (d *Desk) running(ctx context.Context) ([]types.ExecutionListItem, error) {
 			StateMachineArn: aws.String(d.machine.ARN),
 			StatusFilter:    types.ExecutionStatusRunning,
 			MaxResults:      listPage,
-			
+			NextToken:       next,
 		})
 		if err != nil {
 			return nil, explain(ctx, listExecutions, d.machine.ARN, err)
