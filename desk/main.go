@@ -39,7 +39,8 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
 
-Exit status: 0 done, 1 failed, 2 wrong use, 3 too late: the wait is gone.
+Exit status: 0 done, 1 failed, 2 wrong use, 3 too late: the wait is gone. ("go run"
+itself ends with 1 for all of these but 0; "go install ./desk" makes a command that does not.)
 
 Examples:
   export STATE_MACHINE_ARN=arn:aws:states:eu-west-1:123456789012:stateMachine:StockTrading
@@ -313,7 +314,7 @@ func progress(w world) (show func(done, total int), clear func()) {
 			return
 		}
 		line := fmt.Sprintf("Reading executions: %d of %d", done, total)
-		fmt.Fprintf(w.stderr, "\r%-*s", width, line)
+		fmt.Fprintf(w.stderr, "\r%s", line) // no shorter than the one before
 		width = len(line)
 	}
 	clear = func() {

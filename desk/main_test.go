@@ -150,6 +150,7 @@ func TestRun(t *testing.T) {
 		{name: "too many words", args: []string{"order-1", "appr\x1bove"}, status: 2, stderr: `desk: "approve" is one word too many` + help},
 		{name: "unknown flag", args: []string{"-frob\x1b[31m"}, status: 2, stderr: "desk: flag provided but not defined: -frob[31m" + help},
 		{name: "flag as a word", args: []string{"approve", "--", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
+		{name: "flag as the second word", args: []string{"--", "approve", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
 		{name: "JSON of one", args: []string{"order-1", "-json"}, status: 2, stderr: "desk: -json is for the list" + help},
 		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
 		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
@@ -174,6 +175,19 @@ func TestRun(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A name may turn the text of a line around: the commands that are shown don't hold it.
+func TestHostileName(t *testing.T) {
+	s := &sfntest.Service{}
+	s.Start("it's\u202ereversed", time.Now()).Ask(time.Now(), token, sfntest.Quote("AMZN", 62, 5, "sell"))
+	_, stdout, _ := person{}.runs(t, s, "it's\u202ereversed")
+	if strings.Contains(stdout, "\u202e") || !strings.Contains(stdout, `go run ./desk approve 'it'\''sreversed'`) {
+		t.Errorf("stdout %q", stdout)
+	}
+	if status, _, stderr := (person{}).runs(t, s, "approve", "it'sreversed"); status != 0 {
+		t.Errorf("the command that is shown: status %d, stderr %q", status, stderr)
 	}
 }
 

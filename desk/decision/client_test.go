@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +26,13 @@ import (
 // wire answers the requests of the SDK's real client, by operation. The replies come in
 // turn, and the last one stays.
 type wire struct {
+	mu      sync.Mutex
 	replies map[string][]reply
 	calls   []string
+
+	// strict throttles each history the first time that it is asked for.
+	strict bool
+	seen   map[string]bool
 }
 
 type reply struct {
@@ -40,6 +46,8 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	if operation == "" {
 		operation = "GetCallerIdentity" // the one call in the query protocol
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.calls = append(w.calls, operation)
 	replies := w.replies[operation]
 	if len(replies) == 0 {
@@ -48,6 +56,16 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	now := replies[0]
 	if len(replies) > 1 {
 		w.replies[operation] = replies[1:]
+	}
+	if operation == "GetExecutionHistory" && w.strict {
+		input, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		if !w.seen[string(input)] {
+			w.seen[string(input)] = true
+			now = throttle
+		}
 	}
 	if now.err != nil {
 		return nil, now.err
@@ -187,6 +205,39 @@ func TestAnswersAreSentOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An approval takes another call than the other answers, and the same care.
+func TestApprovalsAreSentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{replies: map[string][]reply{
+			"GetCallerIdentity": {identity}, "SendTaskSuccess": {throttle, broken, empty}, "GetExecutionHistory": {history},
+		}}
+		desk := w.desk(t)
+		_, err := desk.Decide(t.Context(), find(t, desk, "order-1"), decision.Approve, "")
+		wantError(t, err, nil, "the connection broke while the answer was sent, and order-1 still waits: nothing is recorded, so answer again")
+		if n := strings.Count(strings.Join(w.calls, " "), "SendTaskSuccess"); n != 2 {
+			t.Errorf("sent %d times, want twice, the first throttled", n)
+		}
+	})
+}
+
+// The SDK's allowance for retries, 100 for a client, would not last for a long list.
+func TestManyReadsAreThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var executions []string
+		for i := range 150 {
+			executions = append(executions, fmt.Sprintf(`{"executionArn":%q}`, sfntest.Arn(fmt.Sprint(i))))
+		}
+		w := &wire{strict: true, seen: map[string]bool{}, replies: map[string][]reply{
+			"ListExecutions":      {{status: 200, body: `{"executions":[` + strings.Join(executions, ",") + `]}`}},
+			"GetExecutionHistory": {history},
+		}}
+		waits, err := w.desk(t).List(t.Context())
+		if err != nil || len(waits) != 150 {
+			t.Errorf("%d wait, error %v", len(waits), err)
+		}
+	})
 }
 
 type noCredentials struct{}

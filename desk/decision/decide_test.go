@@ -349,6 +349,7 @@ func TestDecideNotTaken(t *testing.T) {
 		{"expired session", sfntest.Error("ExpiredTokenException"), `your AWS session has expired: sign in again, for example with "aws sso login"`},
 		{"throttled for good", sfntest.Error("ThrottlingException"), "AWS has throttled states:SendTaskSuccess again and again (ThrottlingException): wait a minute and try again"},
 		{"refused with the token in the message", refusal{quoting.Error()}, "states:SendTaskSuccess refused the answer (ValidationException): nothing is decided"},
+		{"no address", &net.DNSError{Err: "no such host", Name: "states.eu-west-1.amazonaws.com"}, "Step Functions can't be reached (lookup states.eu-west-1.amazonaws.com: no such host): check the region in " + sfntest.Machine + ", the network, and AWS_ENDPOINT_URL if it is set"},
 		{"no connection", fmt.Errorf("%s: %w", quoting, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}), "Step Functions can't be reached (dial tcp: connection refused): check the region in " + sfntest.Machine + ", the network, and AWS_ENDPOINT_URL if it is set"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -406,6 +407,24 @@ func TestRecordComesLate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The history has the answer, and what the execution does next a moment later.
+func TestRecordComesInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sfntest.Service{}
+		x := s.Start("order-1", time.Now()).Ask(time.Now(), token, sell)
+		s.OnSend = func(context.Context, func() error) error {
+			x.Append(time.Now(), sfntest.Failed("TradeDeclined", "no reason given (decided by "+me+")"))
+			time.AfterFunc(time.Second, func() { x.Append(time.Now(), sfntest.Entered("Pass", "Trade Declined")) })
+			return nil
+		}
+		desk := newDesk(t, s)
+		record, err := desk.Decide(t.Context(), find(t, desk, "order-1"), decision.Decline, "")
+		if err != nil || record.Next != "Trade Declined" {
+			t.Errorf("got %q and error %v", record, err)
+		}
+	})
 }
 
 // A cause that the API would refuse can't come about.

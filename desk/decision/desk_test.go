@@ -186,8 +186,9 @@ func TestListKeepsWhatItCannotRead(t *testing.T) {
 	for _, w := range waits {
 		got = append(got, w.Name()+": "+w.Problem)
 	}
+	_, unreadable := trading.ParseApprovalRequest([]byte(`{"TaskToken":"x"}`))
 	want := []string{
-		"other-message: the request can't be read: Execution is missing",
+		"other-message: the request can't be read: " + unreadable.Error(),
 		"fine: ",
 		"no-message: the history doesn't hold the request's message",
 		"no-history: there is no execution " + sfntest.Arn("no-history") + `: "go run ./desk" lists what waits`,

@@ -115,7 +115,7 @@ func (l *localRun) wait(t *testing.T, name string) decision.Wait {
 	if _, err := l.engine.StartExecution(name, []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		w, err := l.desk.Find(t.Context(), name)
 		if err == nil {
 			return w
@@ -212,7 +212,7 @@ func TestManyOnThisMachine(t *testing.T) {
 	}
 	for i := range waiting { // all have come to wait
 		for _, err := l.desk.Find(t.Context(), fmt.Sprintf("order-%d", i)); errors.Is(err, decision.ErrNotYet); {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 			_, err = l.desk.Find(t.Context(), fmt.Sprintf("order-%d", i))
 		}
 	}

@@ -82,8 +82,6 @@ func explain(ctx context.Context, a action, arn string, err error) error {
 		return explainAPI(a, arn, api)
 	case errors.As(err, &unreachable), errors.As(err, &network):
 		return problem(nil, "%s can't be reached (%s): check the region in %s, the network, and AWS_ENDPOINT_URL if it is set", service(a), detail(err), orARN(arn))
-	case a.sends():
-		return problem(nil, "%s failed", a)
 	}
 	return problem(nil, "%s failed: %s", a, detail(err))
 }

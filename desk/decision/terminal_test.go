@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/fatih/color"
 	"github.com/google/go-cmp/cmp"
 
 	"stocktrading/desk/decision"
@@ -61,6 +63,10 @@ X           0     1      0  unknown (hold)  4s       59m56s  new
 func TestColour(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Ask(noon, token, sell)
+	// What fatih/color has found out about the standard output doesn't count.
+	found := color.NoColor
+	color.NoColor = false
+	defer func() { color.NoColor = found }()
 	for _, colour := range []bool{false, true} {
 		terminal, out := screen("d\nno\n", colour)
 		if err := terminal.Table(waits(t, s)); err != nil {
@@ -225,12 +231,19 @@ func TestHostileText(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := []string{out.String(), all[0].Name(), all[1].Name()}
-	for _, execution := range []string{"over", "approved", "busy", hostile, "arn:" + hostile, sfntest.Arn(hostile)} {
+	for _, execution := range []string{"over", "approved", "busy", hostile, "arn:" + hostile, sfntest.Arn(hostile), "arn:aws:states:eu-west-1:123456789012:execution:Other:" + hostile} {
 		_, err := newDesk(t, s).Find(t.Context(), execution)
 		if err == nil {
 			t.Errorf("found %q", execution)
 			continue
 		}
+		texts = append(texts, err.Error())
+	}
+	denied := &sfntest.Service{OnHistory: func(context.Context, string, func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error) {
+		return nil, sfntest.Error("AccessDeniedException" + hostile)
+	}}
+	denied.Start(hostile, noon)
+	if _, err := newDesk(t, denied).List(t.Context()); err != nil {
 		texts = append(texts, err.Error())
 	}
 	if _, err := decision.ParseMachine(hostile); err != nil {
