@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"reflect"
@@ -25,9 +26,11 @@ var checks = map[string]func(template) problems{
 	"event source mapping":          checkEventSourceMapping,
 	"state machine":                 checkStateMachine,
 	"definition keeps the original": checkOriginal,
+	"messages":                      checkMessages,
 	"every task has a timeout, retries and a catch":  checkTasks,
 	"decisions are caught by name and never retried": checkDecisions,
 	"every path reports":                             checkPaths,
+	"failures say what is known":                     checkFailures,
 	"the machine outlasts its states":                checkMachineTimeout,
 	"alarms":                                         checkAlarms,
 	"logs":                                           checkLogs,
@@ -38,11 +41,12 @@ func TestTemplate(t *testing.T) {
 	for _, configuration := range []struct {
 		name     string
 		override map[string]any
+		approval string
 	}{
-		{"default", nil},
-		{"automatic approval", map[string]any{"approval": "automatic"}},
-		{"shortest timeout", map[string]any{"approvalTimeout": "1s"}},
-		{"longest timeout", map[string]any{"approvalTimeout": "336h"}},
+		{"default", nil, "human"},
+		{"automatic approval", map[string]any{"approval": "automatic"}, "automatic"},
+		{"shortest timeout", map[string]any{"approvalTimeout": "1s"}, "human"},
+		{"longest timeout", map[string]any{"approvalTimeout": "336h"}, "human"},
 	} {
 		t.Run(configuration.name, func(t *testing.T) {
 			tpl := parse(t, templateText(t, configuration.override))
@@ -53,6 +57,10 @@ func TestTemplate(t *testing.T) {
 					}
 				})
 			}
+			// Which approval it is decides what the checks want, so it is none of theirs.
+			if got := tpl.environment("RequestHumanApproval")["APPROVAL"]; got != configuration.approval {
+				t.Errorf("approval is %v, want %s", got, configuration.approval)
+			}
 		})
 	}
 }
@@ -61,6 +69,16 @@ func TestTemplate(t *testing.T) {
 type problems []string
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
+
+// onlyKeys finds the properties that no other check has looked at: each of them could
+// undo what the known ones promise.
+func (p *problems) onlyKeys(what string, fields map[string]any, known ...string) {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(known, key) {
+			p.add("%s has %s: %s", what, key, render(fields[key]))
+		}
+	}
+}
 
 func checkResources(tpl template) (found problems) {
 	want := map[string]int{
@@ -100,32 +118,42 @@ func checkNames(tpl template) (found problems) {
 var functionNames = []string{"CheckStockPrice", "GenerateBuySellRecommendation", "RequestHumanApproval", "BuyStock", "SellStock"}
 
 func checkFunctions(tpl template) (found problems) {
-	roles := map[string]bool{}
 	for _, name := range functionNames {
-		_, p := tpl.function(name)
+		p := tpl.function(name)
 		for key, want := range map[string]any{
 			"Runtime":       "provided.al2023",
 			"Architectures": []any{"arm64"},
 			"Handler":       strings.ToLower(name),
 			"Timeout":       10.0,
+			"MemorySize":    128.0,
 		} {
 			if !reflect.DeepEqual(p[key], want) {
 				found.add("%s: %s is %v, want %v", name, key, p[key], want)
 			}
 		}
-		logging, _ := p["LoggingConfig"].(map[string]any)
+		logging := object(p["LoggingConfig"])
 		if logging["LogFormat"] != "JSON" || render(logging["LogGroup"]) != name+"Logs" {
 			found.add("%s: logs are %v, want JSON in its own log group", name, logging)
 		}
-		if role := render(p["Role"]); role != name+"Role.Arn" || roles[role] {
+		if role := render(p["Role"]); role != name+"Role.Arn" {
 			found.add("%s: role is %s, want its own", name, role)
 		}
-		roles[render(p["Role"])] = true
 		if p["Description"] == nil {
 			found.add("%s has no description", name)
 		}
+		found.onlyKeys(name, p, "Runtime", "Architectures", "Handler", "Timeout", "MemorySize", "LoggingConfig", "Role", "Description", "Code", "Environment")
+		var variables []string
+		if name == "RequestHumanApproval" {
+			variables = []string{"APPROVAL", "TOPIC_ARN"}
+		}
+		found.onlyKeys(name+"'s environment", tpl.environment(name), variables...)
 	}
 	return found
+}
+
+// environment returns the environment variables of the function <name>Lambda.
+func (tpl template) environment(name string) map[string]any {
+	return object(object(tpl.function(name)["Environment"])["Variables"])
 }
 
 // checkPermissions derives from the template what each role needs, and wants exactly that.
@@ -137,17 +165,16 @@ func checkPermissions(tpl template) (found problems) {
 		}
 	}
 	_, stateMachine := tpl.one("AWS::StepFunctions::StateMachine")
-	substitutions := stateMachine.Properties["DefinitionSubstitutions"].(map[string]any)
+	substitutions := object(stateMachine.Properties["DefinitionSubstitutions"])
 	resolve := func(placeholder any) string {
-		name := strings.Trim(placeholder.(string), "${}")
-		return render(substitutions[name])
+		return render(substitutions[strings.Trim(render(placeholder), "${}")])
 	}
 	needed := map[permission]bool{}
 	for _, state := range tpl.definition().States {
 		if state["Type"] != "Task" {
 			continue
 		}
-		parameters, _ := state["Parameters"].(map[string]any)
+		parameters := object(state["Parameters"])
 		switch state["Resource"] {
 		case "arn:aws:states:::sqs:sendMessage.waitForTaskToken":
 			needed[permission{"StockTradingStateMachineRole", "sqs:SendMessage", resolve(parameters["QueueUrl"]) + ".Arn"}] = true
@@ -164,8 +191,7 @@ func checkPermissions(tpl template) (found problems) {
 	for _, action := range []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} {
 		want = append(want, permission{"RequestHumanApprovalRole", action, render(mapping.Properties["EventSourceArn"])})
 	}
-	_, approval := tpl.function("RequestHumanApproval")
-	environment := approval["Environment"].(map[string]any)["Variables"].(map[string]any)
+	environment := tpl.environment("RequestHumanApproval")
 	want = append(want, permission{"RequestHumanApprovalRole", "sns:Publish", render(environment["TOPIC_ARN"])})
 	if environment["APPROVAL"] == "automatic" {
 		want = append(want, permission{"RequestHumanApprovalRole", "states:SendTaskSuccess", "StockTradingStateMachine"})
@@ -190,13 +216,28 @@ func checkPermissions(tpl template) (found problems) {
 
 func checkPolicies(tpl template) (found problems) {
 	for id, r := range tpl.Resources {
-		if r.Type == "AWS::IAM::Policy" || r.Properties["ManagedPolicyArns"] != nil {
+		var documents []any
+		switch r.Type {
+		case "AWS::IAM::Policy":
 			found.add("%s: a policy that stands apart from its role", id)
+		case "AWS::IAM::ManagedPolicy":
+			found.onlyKeys(id, r.Properties, "Description", "Path", "PolicyDocument") // whose people's policy it is, people say
+			documents = append(documents, r.Properties["PolicyDocument"])
+		case "AWS::IAM::Role":
+			found.onlyKeys(id, r.Properties, "Description", "AssumeRolePolicyDocument", "Policies")
+			for _, p := range objects(r.Properties["Policies"]) {
+				if n := len(statements(p["PolicyDocument"])); n != 1 {
+					found.add("%s: a policy document of %d statements, want one for each resource", id, n)
+				}
+				documents = append(documents, p["PolicyDocument"])
+			}
 		}
-		policies, _ := r.Properties["Policies"].([]any)
-		for _, p := range policies {
-			if n := len(statements(p.(map[string]any)["PolicyDocument"])); r.Type == "AWS::IAM::Role" && n != 1 {
-				found.add("%s: a policy document of %d statements, want one for each resource", id, n)
+		for _, document := range documents {
+			for _, s := range statements(document) {
+				if s["Effect"] != "Allow" {
+					found.add("%s: a statement with the effect %v", id, s["Effect"])
+				}
+				found.onlyKeys(id+": a statement", s, "Effect", "Action", "Resource") // no NotAction and the like
 			}
 		}
 	}
@@ -204,7 +245,7 @@ func checkPolicies(tpl template) (found problems) {
 		if strings.Contains(p.action, "*") {
 			found.add("%s may do %s: an action with a wildcard", p.holder, p.action)
 		}
-		if p.resource == "*" || !strings.Contains(p.resource, "StockTrading") && strings.Contains(p.resource, "*") {
+		if strings.Contains(p.resource, "*") && !strings.Contains(p.resource, "StockTrading") {
 			found.add("%s may %s on %s: not one resource of this stack", p.holder, p.action, p.resource)
 		}
 	}
@@ -213,23 +254,22 @@ func checkPolicies(tpl template) (found problems) {
 
 func checkTrust(tpl template) (found problems) {
 	for _, id := range tpl.ofType("AWS::IAM::Role") {
-		document := tpl.Resources[id].Properties["AssumeRolePolicyDocument"]
 		want := map[string]any{
 			"Action":    "sts:AssumeRole",
 			"Effect":    "Allow",
 			"Principal": map[string]any{"Service": "lambda.amazonaws.com"},
 		}
 		if constructID(id) == "StockTradingStateMachineRole" {
+			ref := func(name string) any { return map[string]any{"Ref": name} }
 			want["Principal"] = map[string]any{"Service": "states.amazonaws.com"}
 			want["Condition"] = map[string]any{
-				"StringEquals": map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}},
-				"ArnLike":      map[string]any{"aws:SourceArn": document.(map[string]any)["Statement"].([]any)[0].(map[string]any)["Condition"].(map[string]any)["ArnLike"].(map[string]any)["aws:SourceArn"]},
-			}
-			if source := render(want["Condition"].(map[string]any)["ArnLike"].(map[string]any)["aws:SourceArn"]); source != "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:stateMachine:*" {
-				found.add("%s trusts source %s", id, source)
+				"StringEquals": map[string]any{"aws:SourceAccount": ref("AWS::AccountId")},
+				"ArnLike": map[string]any{"aws:SourceArn": map[string]any{"Fn::Join": []any{"", []any{
+					"arn:", ref("AWS::Partition"), ":states:", ref("AWS::Region"), ":", ref("AWS::AccountId"), ":stateMachine:*",
+				}}}},
 			}
 		}
-		if got := statements(document); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		if got := statements(tpl.Resources[id].Properties["AssumeRolePolicyDocument"]); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			found.add("%s trusts %v, want %v", id, got, want)
 		}
 	}
@@ -241,66 +281,69 @@ func checkQueue(tpl template) (found problems) {
 	if queue.Properties["SqsManagedSseEnabled"] != true {
 		found.add("the queue is not encrypted")
 	}
-	_, function := tpl.function("RequestHumanApproval")
-	if visibility, timeout := number(queue.Properties["VisibilityTimeout"]), number(function["Timeout"]); !(visibility >= 6*timeout) {
+	timeout := number(tpl.function("RequestHumanApproval")["Timeout"])
+	if visibility := number(queue.Properties["VisibilityTimeout"]); !(visibility >= 6*timeout) {
 		found.add("the queue's visibility timeout is %v s, want at least six times the function's %v s", visibility, timeout)
 	}
 	wait := number(tpl.definition().States["Request Human Approval"]["TimeoutSeconds"])
 	if retention := number(queue.Properties["MessageRetentionPeriod"]); retention != max(wait, 60) {
 		found.add("the queue keeps messages for %v s, want the approval timeout of %v s, 60 at least", retention, wait)
 	}
+	found.onlyKeys("the queue", queue.Properties, "SqsManagedSseEnabled", "VisibilityTimeout", "MessageRetentionPeriod")
 	_, policy := tpl.one("AWS::SQS::QueuePolicy")
-	if render(policy.Properties["Queues"].([]any)[0]) != constructID(id) {
-		found.add("the queue policy belongs to another queue")
+	want := map[string]any{
+		"Queues":         []any{map[string]any{"Ref": id}},
+		"PolicyDocument": document(refuseHTTP("sqs:*", map[string]any{"AWS": "*"}, map[string]any{"Fn::GetAtt": []any{id, "Arn"}})),
 	}
-	checkTLSOnly(&found, "queue", policy, "sqs:*")
+	if !reflect.DeepEqual(policy.Properties, want) {
+		found.add("the queue policy is %v, want it to refuse plain HTTP and allow nothing: whoever sends or receives has a role for it, %v", policy.Properties, want)
+	}
 	return found
 }
 
 func checkTopic(tpl template) (found problems) {
-	id, _ := tpl.one("AWS::SNS::Topic")
-	_, policy := tpl.one("AWS::SNS::TopicPolicy")
-	if render(policy.Properties["Topics"].([]any)[0]) != constructID(id) {
-		found.add("the topic policy belongs to another topic")
-	}
-	checkTLSOnly(&found, "topic", policy, "sns:Publish")
+	id, topic := tpl.one("AWS::SNS::Topic")
+	found.onlyKeys("the topic", topic.Properties) // no subscriber by the way, and no key that keeps alarms out
+	ref := map[string]any{"Ref": id}
+	refuse := refuseHTTP("sns:Publish", "*", ref)
+	refuse["Sid"] = "AllowPublishThroughSSLOnly"
 	var alarms []any
-	for _, id := range tpl.ofType("AWS::CloudWatch::Alarm") {
-		alarms = append(alarms, id+".Arn")
+	for _, name := range []string{"ExecutionsFailedAlarm", "ExecutionsTimedOutAlarm", "ExecutionsAbortedAlarm", "RequestNotServedAlarm"} {
+		alarms = append(alarms, map[string]any{"Fn::GetAtt": []any{name, "Arn"}})
 	}
-	for _, s := range statements(policy.Properties["PolicyDocument"]) {
-		if s["Effect"] != "Allow" {
-			continue
-		}
-		var sources []any
-		condition, _ := s["Condition"].(map[string]any)
-		arns, _ := condition["ArnEquals"].(map[string]any)
-		for _, source := range oneOrMany(arns["aws:SourceArn"]) {
-			sources = append(sources, render(source))
-		}
-		slices.SortFunc(sources, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
-		account, _ := condition["StringEquals"].(map[string]any)
-		if !reflect.DeepEqual(s["Principal"], map[string]any{"Service": "cloudwatch.amazonaws.com"}) || s["Action"] != "sns:Publish" ||
-			render(account["aws:SourceAccount"]) != "AWS::AccountId" || !reflect.DeepEqual(sources, alarms) {
-			found.add("the topic lets %v %v under %v, want nobody but this stack's alarms", s["Principal"], s["Action"], condition)
-		}
+	_, policy := tpl.one("AWS::SNS::TopicPolicy")
+	want := map[string]any{
+		"Topics": []any{ref},
+		"PolicyDocument": document(refuse, map[string]any{
+			"Sid":       "AllowAlarms",
+			"Effect":    "Allow",
+			"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+			"Action":    "sns:Publish",
+			"Resource":  ref,
+			"Condition": map[string]any{
+				"StringEquals": map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}},
+				"ArnEquals":    map[string]any{"aws:SourceArn": alarms},
+			},
+		}),
 	}
-	if allowed := strings.Count(fmt.Sprint(policy.Properties), "Effect:Allow"); allowed != 1 {
-		found.add("%d statements let somebody publish on the topic, want 1, for the alarms", allowed)
+	if !reflect.DeepEqual(policy.Properties, want) {
+		found.add("the topic policy is %v, want it to refuse plain HTTP and let nobody in but this stack's alarms: %v", policy.Properties, want)
 	}
 	return found
 }
 
-func checkTLSOnly(found *problems, what string, policy resource, action string) {
-	for _, s := range statements(policy.Properties["PolicyDocument"]) {
-		principal := s["Principal"]
-		everybody := principal == "*" || reflect.DeepEqual(principal, map[string]any{"AWS": "*"})
-		if s["Effect"] == "Deny" && s["Action"] == action && everybody &&
-			reflect.DeepEqual(s["Condition"], map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}}) {
-			return
-		}
+func document(statements ...any) map[string]any {
+	return map[string]any{"Version": "2012-10-17", "Statement": statements}
+}
+
+func refuseHTTP(action string, principal, resource any) map[string]any {
+	return map[string]any{
+		"Effect":    "Deny",
+		"Principal": principal,
+		"Action":    action,
+		"Resource":  resource,
+		"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}},
 	}
-	found.add("the %s does not refuse plain HTTP", what)
 }
 
 func checkEventSourceMapping(tpl template) (found problems) {
@@ -308,6 +351,7 @@ func checkEventSourceMapping(tpl template) (found problems) {
 	for key, want := range map[string]string{
 		"FunctionName":   "RequestHumanApprovalLambda",
 		"EventSourceArn": "RequestHumanApprovalSqs.Arn",
+		"BatchSize":      "10",
 	} {
 		if got := render(mapping.Properties[key]); got != want {
 			found.add("%s is %s, want %s", key, got, want)
@@ -316,6 +360,7 @@ func checkEventSourceMapping(tpl template) (found problems) {
 	if !reflect.DeepEqual(mapping.Properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
 		found.add("no partial batch responses: one message's fault repeats the whole batch")
 	}
+	found.onlyKeys("the mapping", mapping.Properties, "FunctionName", "EventSourceArn", "BatchSize", "FunctionResponseTypes") // no filter
 	return found
 }
 
@@ -324,11 +369,11 @@ func checkStateMachine(tpl template) (found problems) {
 	if m.Properties["StateMachineType"] != "STANDARD" {
 		found.add("the type is %v, want STANDARD", m.Properties["StateMachineType"])
 	}
-	for _, key := range []string{"LoggingConfiguration", "TracingConfiguration"} {
-		if m.Properties[key] != nil {
-			found.add("%s needs statements on every resource", key)
-		}
+	if role := render(m.Properties["RoleArn"]); role != "StockTradingStateMachineRole.Arn" {
+		found.add("the role is %s, want its own", role)
 	}
+	// LoggingConfiguration and TracingConfiguration need statements on every resource.
+	found.onlyKeys("the state machine", m.Properties, "StateMachineType", "RoleArn", "DefinitionString", "DefinitionSubstitutions")
 	want := map[string]any{
 		"CheckStockPrice":               "CheckStockPriceLambda.Arn",
 		"GenerateBuySellRecommendation": "GenerateBuySellRecommendationLambda.Arn",
@@ -338,12 +383,17 @@ func checkStateMachine(tpl template) (found problems) {
 		"ReportResultTopic":             "ReportResultSnsTopic",
 	}
 	got := map[string]any{}
-	for name, value := range m.Properties["DefinitionSubstitutions"].(map[string]any) {
+	for name, value := range object(m.Properties["DefinitionSubstitutions"]) {
 		got[name] = render(value)
 	}
 	if !reflect.DeepEqual(got, want) {
 		found.add("substitutions %v, want %v", got, want)
 	}
+	var definition map[string]any
+	if err := json.Unmarshal([]byte(tpl.definitionText()), &definition); err != nil {
+		found.add("the definition is not its own text: %v", err)
+	}
+	found.onlyKeys("the definition", definition, "Comment", "StartAt", "TimeoutSeconds", "States")
 	return found
 }
 
@@ -368,8 +418,8 @@ func checkOriginal(tpl template) (found problems) {
 	for name, placeholder := range resources {
 		original.States[name]["Resource"] = placeholder
 	}
-	original.States["Request Human Approval"]["Parameters"].(map[string]any)["QueueUrl"] = "${RequestHumanApprovalQueue}"
-	original.States["Report Result"]["Parameters"].(map[string]any)["TopicArn"] = "${ReportResultTopic}"
+	object(original.States["Request Human Approval"]["Parameters"])["QueueUrl"] = "${RequestHumanApprovalQueue}"
+	object(original.States["Report Result"]["Parameters"])["TopicArn"] = "${ReportResultTopic}"
 
 	ours := tpl.definition()
 	if ours.StartAt != original.StartAt {
@@ -405,14 +455,11 @@ func compareState(found *problems, name string, got, want map[string]any) {
 // strip removes from the parameters the keys that the original lacks, on their top
 // level and inside the message body, and nowhere else.
 func strip(got, want any) any {
-	g, ok := got.(map[string]any)
-	if !ok {
-		return got
-	}
+	g := object(got)
 	kept := map[string]any{}
-	for key, value := range want.(map[string]any) {
+	for key, value := range object(want) {
 		kept[key] = g[key]
-		if body, ok := g[key].(map[string]any); ok && key == "MessageBody" {
+		if body := object(g[key]); body != nil && key == "MessageBody" {
 			kept[key] = strip(body, value)
 		}
 	}
@@ -420,26 +467,59 @@ func strip(got, want any) any {
 }
 
 // stateOrder lists the states as the text has them.
-func stateOrder(text []byte) []string {
+func stateOrder(text []byte) (order []string) {
 	var document struct{ States json.RawMessage }
-	if err := json.Unmarshal(text, &document); err != nil {
-		panic(err)
+	if json.Unmarshal(text, &document) != nil {
+		return nil
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(document.States)))
 	decoder.Token()
-	var order []string
 	for decoder.More() {
 		name, err := decoder.Token()
 		if err != nil {
-			panic(err)
+			return order
 		}
-		order = append(order, name.(string))
+		order = append(order, render(name))
 		var state json.RawMessage
 		if err := decoder.Decode(&state); err != nil {
-			panic(err)
+			return order
 		}
 	}
 	return order
+}
+
+// checkMessages wants each message to hold what its reader needs and nothing besides:
+// the original leaves room for more keys in the parameters.
+func checkMessages(tpl template) (found problems) {
+	states := tpl.definition().States
+	report := map[string]any{
+		"TopicArn":  "${ReportResultTopic}",
+		"Subject.$": "States.Format('Stock trade: {}', $.outcome)",
+		"Message":   map[string]any{"Input.$": "$"},
+		"MessageAttributes": map[string]any{
+			"type":      map[string]any{"DataType": "String", "StringValue": "trade-report"},
+			"execution": map[string]any{"DataType": "String", "StringValue.$": "$$.Execution.Id"},
+		},
+	}
+	for name, want := range map[string]map[string]any{
+		"Request Human Approval": {
+			"QueueUrl": "${RequestHumanApprovalQueue}",
+			"MessageBody": map[string]any{
+				"Input.$":        "$",
+				"TaskToken.$":    "$$.Task.Token",
+				"Execution.$":    "$$.Execution.Id",
+				"EnteredTime.$":  "$$.State.EnteredTime",
+				"TimeoutSeconds": states["Request Human Approval"]["TimeoutSeconds"],
+			},
+		},
+		"Report Result":  report,
+		"Report Failure": report,
+	} {
+		if got := object(states[name]["Parameters"]); !reflect.DeepEqual(got, want) {
+			found.add("%s sends %v, want %v", name, got, want)
+		}
+	}
+	return found
 }
 
 var (
@@ -461,27 +541,28 @@ func checkTasks(tpl template) (found problems) {
 			found.add("%s has no timeout", name)
 		}
 		want := lambdaErrors
+		retries := objects(state["Retry"])
 		switch {
 		case name == "Request Human Approval":
 			want = []string{"States.TaskFailed"}
+			retries = retries[min(1, len(retries)):] // the first is checkDecisions's
 		case state["Resource"] == "arn:aws:states:::sns:publish":
 			want = []string{"States.TaskFailed", "States.Timeout"}
 		case !(timeout > 10):
 			found.add("%s: the state's timeout of %v s is not longer than its function's", name, timeout)
 		}
-		retries := entries(state, "Retry")
-		if len(retries) == 0 {
-			found.add("%s has no retry", name)
+		if len(retries) != 1 {
+			found.add("%s has %d retriers, want 1", name, len(retries))
 			continue
 		}
-		last := retries[len(retries)-1]
-		if got := errorNames(last); !slices.Equal(got, want) {
+		retry := retries[0]
+		if got := errorNames(retry); !slices.Equal(got, want) {
 			found.add("%s retries %v, want %v", name, got, want)
 		}
-		if !(number(last["BackoffRate"]) > 1) || !(number(last["MaxDelaySeconds"]) >= 1) || !(number(last["MaxAttempts"]) >= 1) || last["JitterStrategy"] != "FULL" {
-			found.add("%s: retries need a backoff, a cap, a number of attempts and full jitter: %v", name, last)
+		if !(number(retry["BackoffRate"]) > 1) || !(number(retry["MaxDelaySeconds"]) >= 1) || !(number(retry["MaxAttempts"]) >= 1) || retry["JitterStrategy"] != "FULL" {
+			found.add("%s: retries need a backoff, a cap, a number of attempts and full jitter: %v", name, retry)
 		}
-		catches := entries(state, "Catch")
+		catches := objects(state["Catch"])
 		if len(catches) == 0 || !slices.Equal(errorNames(catches[len(catches)-1]), []string{"States.ALL"}) {
 			found.add("%s does not catch every error", name)
 			continue
@@ -499,7 +580,7 @@ func checkTasks(tpl template) (found problems) {
 func checkDecisions(tpl template) (found problems) {
 	m := tpl.definition()
 	wait := m.States["Request Human Approval"]
-	retries := entries(wait, "Retry")
+	retries := objects(wait["Retry"])
 	if len(retries) == 0 || !slices.Equal(errorNames(retries[0]), decisions) || number(retries[0]["MaxAttempts"]) != 0 {
 		found.add("the first retrier must keep %v from being retried: %v", decisions, retries)
 	}
@@ -511,7 +592,7 @@ func checkDecisions(tpl template) (found problems) {
 		"States.ALL":     "Approval Request Failed",
 	}
 	got := map[string]string{}
-	for _, catch := range entries(wait, "Catch") {
+	for _, catch := range objects(wait["Catch"]) {
 		for _, name := range errorNames(catch) {
 			got[name], _ = catch["Next"].(string)
 		}
@@ -519,24 +600,21 @@ func checkDecisions(tpl template) (found problems) {
 	if !reflect.DeepEqual(got, want) {
 		found.add("the wait's errors lead to %v, want %v", got, want)
 	}
-	if m.States["Buy or Sell?"]["Default"] == nil {
-		found.add("a recommendation that is neither buy nor sell has nowhere to go")
+	if unknown := m.States["Buy or Sell?"]["Default"]; unknown != "Recommendation Unknown" {
+		found.add("a recommendation that is neither buy nor sell leads to %v", unknown)
 	}
-	for name, want := range map[string][]any{
-		"Trade Declined":          {"declined", nil},
-		"Approval Expired":        {"expired", nil},
-		"Quote Failed":            {"failed", "no"},
-		"Recommendation Failed":   {"failed", "no"},
-		"Approval Request Failed": {"failed", "no"},
-		"Recommendation Unknown":  {"failed", "no"},
-		"Buy Rejected":            {"failed", "no"},
-		"Sell Rejected":           {"failed", "no"},
-		"Buy Failed":              {"failed", "unknown"},
-		"Sell Failed":             {"failed", "unknown"},
-	} {
-		parameters, _ := m.States[name]["Parameters"].(map[string]any)
-		if parameters["outcome"] != want[0] || parameters["trade_placed"] != want[1] {
-			found.add("%s reports outcome %v and trade placed %v, want %v", name, parameters["outcome"], parameters["trade_placed"], want)
+	for name, outcome := range map[string]string{"Trade Declined": "declined", "Approval Expired": "expired"} {
+		want := map[string]any{
+			"outcome":            outcome,
+			"id.$":               "$.quote_id",
+			"symbol.$":           "$.symbol",
+			"qty.$":              "$.qty",
+			"stock_price.$":      "$.stock_price",
+			"recommended_type.$": "$.recommended_type",
+			"decision.$":         "$.decision",
+		}
+		if got := object(m.States[name]["Parameters"]); !reflect.DeepEqual(got, want) {
+			found.add("%s reports %v, want %v", name, got, want)
 		}
 	}
 	return found
@@ -566,8 +644,8 @@ func checkPaths(tpl template) (found problems) {
 			}
 			return
 		}
-		for _, catch := range entries(state, "Catch") {
-			walk(catch["Next"].(string), path)
+		for _, catch := range objects(state["Catch"]) {
+			walk(render(catch["Next"]), path)
 		}
 		trades, reports := 0, 0
 		for i, name := range path {
@@ -588,8 +666,7 @@ func checkPaths(tpl template) (found problems) {
 			found.add("%q reports %d times, want once", path, reports)
 		}
 		failed := slices.ContainsFunc(path, func(n string) bool {
-			parameters, _ := m.States[n]["Parameters"].(map[string]any)
-			return parameters["outcome"] == "failed"
+			return object(m.States[n]["Parameters"])["outcome"] == "failed"
 		}) || slices.Contains(path, "Report Not Sent")
 		if failed != (state["Type"] == "Fail") {
 			found.add("%q ends in a state of type %v", path, state["Type"])
@@ -604,14 +681,119 @@ func checkPaths(tpl template) (found problems) {
 	return found
 }
 
+// checkFailures follows each error from the state that catches it to the report and the
+// Fail state: the report names the state that failed, and says that nothing was traded
+// where that is certain, and nowhere else.
+func checkFailures(tpl template) (found problems) {
+	m := tpl.definition()
+	expect := func(name string, parameters map[string]any) {
+		want := map[string]any{"Type": "Pass", "Parameters": parameters, "Next": "Report Failure"}
+		got := maps.Clone(m.States[name])
+		delete(got, "Comment")
+		if !reflect.DeepEqual(got, want) {
+			found.add("%s is %v, want %v", name, got, want)
+		}
+	}
+	// report is what is said of an error that the state failed put in path.
+	report := func(failed, placed, path string) map[string]any {
+		p := map[string]any{
+			"outcome":       "failed",
+			"failed_state":  failed,
+			"trade_placed":  placed,
+			"id.$":          "$.quote_id",
+			"symbol.$":      "$.symbol",
+			"qty.$":         "$.qty",
+			"stock_price.$": "$.stock_price",
+			"failure.$":     path,
+			"cause.$":       fmt.Sprintf("States.Format('%s failed, nothing was traded: {}', States.JsonToString(%s))", failed, path),
+		}
+		if placed == "unknown" {
+			p["cause.$"] = fmt.Sprintf("States.Format('%s failed, it is unknown whether order {} was placed: {}', $.quote_id, States.JsonToString(%s))", failed, path)
+		}
+		if failed == m.StartAt { // there is no quote yet
+			p["id.$"] = "$$.Execution.Name"
+			for _, key := range []string{"symbol.$", "qty.$", "stock_price.$"} {
+				delete(p, key)
+			}
+		}
+		return p
+	}
+	for failed, state := range m.States {
+		trades := state["Resource"] == "${BuyStock}" || state["Resource"] == "${SellStock}"
+		rejects := false
+		for _, catch := range objects(state["Catch"]) {
+			next, path := render(catch["Next"]), "$"
+			if p, ok := catch["ResultPath"].(string); ok {
+				path = p
+			}
+			switch names := errorNames(catch); {
+			case state["Resource"] == "arn:aws:states:::sns:publish":
+				if next != "Report Not Sent" || path != "$.report_failure" {
+					found.add("%s: an error is put in %s and leads to %s, want $.report_failure and Report Not Sent", failed, path, next)
+				}
+			case failed == "Request Human Approval" && !slices.Contains(names, "States.ALL"):
+				if path != "$.decision" {
+					found.add("%s: the decision is put in %s, want $.decision", failed, path)
+				}
+			case trades && slices.Equal(names, []string{"InvalidRequest"}):
+				rejects = true
+				expect(next, report(failed, "no", path))
+			case trades:
+				expect(next, report(failed, "unknown", path))
+			default:
+				expect(next, report(failed, "no", path))
+			}
+		}
+		if trades && !rejects {
+			found.add("%s: an InvalidRequest, with which nothing is traded, is reported as any error", failed)
+		}
+	}
+	unknown := report("Buy or Sell?", "no", "")
+	delete(unknown, "failure.$")
+	unknown["failure"] = map[string]any{
+		"Error":   "UnknownRecommendation",
+		"Cause.$": `States.Format('recommended_type is {}, want "buy" or "sell"', States.JsonToString($.recommended_type))`,
+	}
+	unknown["cause.$"] = "States.Format('Buy or Sell? failed, nothing was traded: the recommendation is {}, neither buy nor sell', States.JsonToString($.recommended_type))"
+	expect("Recommendation Unknown", unknown)
+
+	publish := map[string]any{"ResultPath": nil, "Next": "Trade Failed"} // which reads the error from the input
+	for key, value := range m.States["Report Result"] {
+		if key != "End" {
+			publish[key] = value
+		}
+	}
+	if got := m.States["Report Failure"]; !reflect.DeepEqual(got, publish) {
+		found.add("Report Failure is %v, want it to publish as Report Result does, and keep its input: %v", got, publish)
+	}
+	for name, want := range map[string]map[string]any{
+		"Trade Failed":  {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.cause"},
+		"Report Failed": {"Type": "Fail", "Error": "ReportNotSent", "CausePath": "$.cause"},
+		// The report itself is in the cause, so that a trade that was made is not lost with it.
+		"Report Not Sent": {"Type": "Pass", "Next": "Report Failed", "Parameters": map[string]any{
+			"cause.$": "States.Format('The report could not be published. Error: {}. Report: {}', $.report_failure.Error, States.JsonToString($))",
+		}},
+	} {
+		got := maps.Clone(m.States[name])
+		delete(got, "Comment")
+		if !reflect.DeepEqual(got, want) {
+			found.add("%s is %v, want %v", name, got, want)
+		}
+	}
+	return found
+}
+
 // checkMachineTimeout adds up the longest path, retries and their longest delays included.
 func checkMachineTimeout(tpl template) (found problems) {
 	m := tpl.definition()
-	var longest func(name string) float64
-	longest = func(name string) float64 {
+	var longest func(name string, path []string) float64
+	longest = func(name string, path []string) float64 {
+		if slices.Contains(path, name) {
+			return math.Inf(1)
+		}
 		state := m.States[name]
 		attempts, delays := 1.0, 0.0
-		for _, retry := range entries(state, "Retry") {
+		for _, retry := range objects(state["Retry"]) {
 			attempts += number(retry["MaxAttempts"])
 			if number(retry["MaxAttempts"]) > 0 {
 				delays += number(retry["MaxAttempts"]) * number(retry["MaxDelaySeconds"])
@@ -623,41 +805,56 @@ func checkMachineTimeout(tpl template) (found problems) {
 		}
 		rest := 0.0
 		for _, n := range next(state) {
-			rest = max(rest, longest(n))
+			rest = max(rest, longest(n, append(slices.Clip(path), name)))
 		}
 		return own + rest
 	}
-	if total := longest(m.StartAt); !(m.TimeoutSeconds > total) {
+	if total := longest(m.StartAt, nil); !(m.TimeoutSeconds > total) {
 		found.add("the machine's timeout of %v s is not longer than its states' %v s", m.TimeoutSeconds, total)
 	}
 	return found
 }
 
 func checkAlarms(tpl template) (found problems) {
-	want := map[string]string{
-		"ExecutionsFailed":              "StateMachineArn=StockTradingStateMachine",
-		"ExecutionsTimedOut":            "StateMachineArn=StockTradingStateMachine",
-		"ExecutionsAborted":             "StateMachineArn=StockTradingStateMachine",
-		"ApproximateAgeOfOldestMessage": "QueueName=RequestHumanApprovalSqs.QueueName",
+	alarm := func(namespace, metric, dimension string, value any, statistic string, threshold float64) map[string]any {
+		return map[string]any{
+			"Namespace":          namespace,
+			"MetricName":         metric,
+			"Dimensions":         []any{map[string]any{"Name": dimension, "Value": value}},
+			"Statistic":          statistic,
+			"Threshold":          threshold,
+			"Period":             60.0,
+			"EvaluationPeriods":  1.0,
+			"ComparisonOperator": "GreaterThanOrEqualToThreshold",
+			"TreatMissingData":   "notBreaching",
+		}
 	}
-	got := map[string]string{}
-	for _, id := range tpl.ofType("AWS::CloudWatch::Alarm") {
-		p := tpl.Resources[id].Properties
-		dimension := p["Dimensions"].([]any)[0].(map[string]any)
-		got[p["MetricName"].(string)] = dimension["Name"].(string) + "=" + render(dimension["Value"])
-		actions, _ := p["AlarmActions"].([]any)
-		if len(actions) != 1 || render(actions[0]) != "ReportResultSnsTopic" || p["ActionsEnabled"] == false {
+	topic, _ := tpl.one("AWS::SNS::Topic")
+	queue, _ := tpl.one("AWS::SQS::Queue")
+	machine, _ := tpl.one("AWS::StepFunctions::StateMachine")
+	executions := func(metric string) map[string]any {
+		return alarm("AWS/States", metric, "StateMachineArn", map[string]any{"Ref": machine}, "Sum", 1)
+	}
+	want := map[string]map[string]any{
+		"ExecutionsFailedAlarm":   executions("ExecutionsFailed"),
+		"ExecutionsTimedOutAlarm": executions("ExecutionsTimedOut"),
+		"ExecutionsAbortedAlarm":  executions("ExecutionsAborted"),
+		"RequestNotServedAlarm": alarm("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName",
+			map[string]any{"Fn::GetAtt": []any{queue, "QueueName"}}, "Maximum", 300),
+	}
+	for id, want := range want {
+		got := maps.Clone(tpl.Resources[id].Properties)
+		if !reflect.DeepEqual(got["AlarmActions"], []any{map[string]any{"Ref": topic}}) {
 			found.add("%s does not go to the topic", id)
 		}
-		if p["ComparisonOperator"] != "GreaterThanOrEqualToThreshold" || p["TreatMissingData"] != "notBreaching" || number(p["EvaluationPeriods"]) != 1 {
-			found.add("%s does not go off at its threshold: %v", id, p)
+		if got["AlarmDescription"] == nil {
+			found.add("%s has no description", id)
 		}
-		if threshold := number(p["Threshold"]); p["Namespace"] == "AWS/States" && threshold != 1 || p["Namespace"] == "AWS/SQS" && threshold != 300 {
-			found.add("%s: the threshold is %v", id, threshold)
+		delete(got, "AlarmActions")
+		delete(got, "AlarmDescription")
+		if !reflect.DeepEqual(got, want) {
+			found.add("%s goes off at %v, want %v", id, got, want)
 		}
-	}
-	if !reflect.DeepEqual(got, want) {
-		found.add("alarms on %v, want %v", got, want)
 	}
 	return found
 }
@@ -672,10 +869,23 @@ func checkLogs(tpl template) (found problems) {
 }
 
 func checkOutputs(tpl template) (found problems) {
-	for _, id := range []string{"StateMachineArn", "ReportResultTopicArn", "RequestHumanApprovalQueueUrl", "StartExecutionCommand", "DeskCommand", "ApproverPolicyArn"} {
-		if tpl.Outputs[id].Description == "" {
-			found.add("the output %s is missing or has no description", id)
+	want := map[string]string{
+		"StateMachineArn":              "StockTradingStateMachine",
+		"ReportResultTopicArn":         "ReportResultSnsTopic",
+		"RequestHumanApprovalQueueUrl": "RequestHumanApprovalSqs",
+		"StartExecutionCommand":        `aws stepfunctions start-execution --state-machine-arn StockTradingStateMachine --input '{"symbol":"AMZN","qty":5}'`,
+		"DeskCommand":                  "go run ./desk -state-machine StockTradingStateMachine",
+		"ApproverPolicyArn":            "ApproverPolicy",
+	}
+	got := map[string]string{}
+	for id, output := range tpl.Outputs {
+		got[id] = render(output.Value)
+		if output.Description == "" {
+			found.add("the output %s has no description", id)
 		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		found.add("outputs %v, want %v", got, want)
 	}
 	return found
 }

@@ -48,23 +48,24 @@ func (tpl template) ofType(kind string) []string {
 	return ids
 }
 
-// one returns the type's only resource.
+// one returns the type's only resource: the first, if a template has too many of them,
+// or none. That there is one is for checkResources to say.
 func (tpl template) one(kind string) (id string, r resource) {
 	ids := tpl.ofType(kind)
-	if len(ids) != 1 {
-		panic(fmt.Sprintf("%d resources of type %s, want 1", len(ids), kind))
+	if len(ids) == 0 {
+		return "", resource{}
 	}
 	return ids[0], tpl.Resources[ids[0]]
 }
 
-// function returns the logical id and the properties of the function <name>Lambda.
-func (tpl template) function(name string) (id string, properties map[string]any) {
+// function returns the properties of the function <name>Lambda, if there is one.
+func (tpl template) function(name string) (properties map[string]any) {
 	for _, id := range tpl.ofType("AWS::Lambda::Function") {
 		if constructID(id) == name+"Lambda" {
-			return id, tpl.Resources[id].Properties
+			return tpl.Resources[id].Properties
 		}
 	}
-	panic("no function " + name)
+	return nil
 }
 
 var logicalIDHash = regexp.MustCompile(`[0-9A-F]{8}$`)
@@ -112,7 +113,7 @@ func (tpl template) permissions() []permission {
 			}
 			for _, action := range oneOrMany(s["Action"]) {
 				for _, resource := range oneOrMany(s["Resource"]) {
-					list = append(list, permission{constructID(id), action.(string), render(resource)})
+					list = append(list, permission{constructID(id), render(action), render(resource)})
 				}
 			}
 		}
@@ -120,9 +121,8 @@ func (tpl template) permissions() []permission {
 	for id, r := range tpl.Resources {
 		switch r.Type {
 		case "AWS::IAM::Role":
-			policies, _ := r.Properties["Policies"].([]any)
-			for _, p := range policies {
-				add(id, p.(map[string]any)["PolicyDocument"])
+			for _, p := range objects(r.Properties["Policies"]) {
+				add(id, p["PolicyDocument"])
 			}
 		case "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy":
 			add(id, r.Properties["PolicyDocument"])
@@ -146,11 +146,7 @@ func (tpl template) permissionTable() string {
 }
 
 func statements(document any) []map[string]any {
-	var list []map[string]any
-	for _, s := range document.(map[string]any)["Statement"].([]any) {
-		list = append(list, s.(map[string]any))
-	}
-	return list
+	return objects(oneOrMany(object(document)["Statement"]))
 }
 
 func oneOrMany(value any) []any {
@@ -160,13 +156,29 @@ func oneOrMany(value any) []any {
 	return []any{value}
 }
 
-// definitionText is the state machine's definition as it stands in the template.
+// object is a JSON object, or nil, which has no fields: so a check reports what is
+// missing, where it would otherwise panic.
+func object(value any) map[string]any {
+	fields, _ := value.(map[string]any)
+	return fields
+}
+
+// objects are the objects in a JSON array.
+func objects(value any) (list []map[string]any) {
+	array, _ := value.([]any)
+	for _, entry := range array {
+		if fields := object(entry); fields != nil {
+			list = append(list, fields)
+		}
+	}
+	return list
+}
+
+// definitionText is the state machine's definition as it stands in the template, or
+// nothing if it is not there as its own text.
 func (tpl template) definitionText() string {
 	_, machine := tpl.one("AWS::StepFunctions::StateMachine")
-	text, ok := machine.Properties["DefinitionString"].(string)
-	if !ok {
-		panic("DefinitionString is not the definition's own text")
-	}
+	text, _ := machine.Properties["DefinitionString"].(string)
 	return text
 }
 
@@ -177,10 +189,11 @@ type machine struct {
 	States         map[string]map[string]any
 }
 
+// definition is empty if the text is not JSON: then every state is missing.
 func (tpl template) definition() machine {
 	var m machine
-	if err := json.Unmarshal([]byte(tpl.definitionText()), &m); err != nil {
-		panic(err)
+	if json.Unmarshal([]byte(tpl.definitionText()), &m) != nil {
+		return machine{}
 	}
 	return m
 }
@@ -196,27 +209,18 @@ func next(state map[string]any) []string {
 	add(state, "Next")
 	add(state, "Default")
 	for _, key := range []string{"Choices", "Catch"} {
-		for _, rule := range entries(state, key) {
+		for _, rule := range objects(state[key]) {
 			add(rule, "Next")
 		}
 	}
 	return list
 }
 
-// entries returns the objects of a state's array, such as its Catch.
-func entries(state map[string]any, key string) []map[string]any {
-	var list []map[string]any
-	array, _ := state[key].([]any)
-	for _, entry := range array {
-		list = append(list, entry.(map[string]any))
-	}
-	return list
-}
-
-func errorNames(rule map[string]any) []string {
-	var names []string
-	for _, name := range rule["ErrorEquals"].([]any) {
-		names = append(names, name.(string))
+// errorNames are those that a retrier or catcher is for.
+func errorNames(rule map[string]any) (names []string) {
+	list, _ := rule["ErrorEquals"].([]any)
+	for _, name := range list {
+		names = append(names, render(name))
 	}
 	return names
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -22,45 +23,41 @@ type ApprovalRequest struct {
 	TimeoutSeconds int       // how long it waits
 }
 
+// maxTimeoutSeconds is the longest wait that Step Functions knows, some three years.
+const maxTimeoutSeconds = 99_999_999
+
+var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^:]{1,80}:[^:]{1,80}$`)
+
 // ParseApprovalRequest reads a message body. Its error never quotes the body, which
 // holds the task token.
 func ParseApprovalRequest(body []byte) (ApprovalRequest, error) {
-	var message struct {
-		Input          json.RawMessage
-		TaskToken      string
-		Execution      string
-		EnteredTime    time.Time
-		TimeoutSeconds int
+	var (
+		r     ApprovalRequest
+		input map[string]json.RawMessage
+	)
+	message, err := object("the body", body)
+	if err != nil {
+		return r, errors.New("the body is not the JSON object that the state machine sends")
 	}
-	if err := json.Unmarshal(body, &message); err != nil {
-		return ApprovalRequest{}, errors.New("the body is not the JSON object that the state machine sends")
-	}
+	read := func(field string, value any) bool { return json.Unmarshal(message[field], value) == nil }
 	switch {
-	case message.TaskToken == "":
-		return ApprovalRequest{}, errors.New("TaskToken is missing")
-	case message.Execution == "":
-		return ApprovalRequest{}, errors.New("Execution is missing")
-	case message.EnteredTime.IsZero():
-		return ApprovalRequest{}, errors.New("EnteredTime is missing")
-	case message.TimeoutSeconds <= 0:
-		return ApprovalRequest{}, errors.New("TimeoutSeconds is missing or not positive")
+	case !read("TaskToken", &r.TaskToken) || r.TaskToken == "":
+		err = errors.New("TaskToken is missing or no text")
+	case !read("Execution", &r.Execution) || !executionARN.MatchString(r.Execution):
+		err = errors.New("Execution is missing or not the ARN of an execution")
+	case !read("EnteredTime", &r.EnteredTime) || r.EnteredTime.IsZero():
+		err = errors.New("EnteredTime is missing or no time")
+	case !read("TimeoutSeconds", &r.TimeoutSeconds) || r.TimeoutSeconds <= 0 || r.TimeoutSeconds > maxTimeoutSeconds:
+		err = fmt.Errorf("TimeoutSeconds is missing or no whole number from 1 to %d", maxTimeoutSeconds)
+	case !read("Input", &r.Input.Quote) || !read("Input", &input):
+		err = errors.New("Input holds no quote")
 	}
-	r := ApprovalRequest{
-		TaskToken:      message.TaskToken,
-		Execution:      message.Execution,
-		EnteredTime:    message.EnteredTime,
-		TimeoutSeconds: message.TimeoutSeconds,
+	if err != nil {
+		return ApprovalRequest{}, err
 	}
-	var input struct {
-		RecommendedType any `json:"recommended_type"`
-	}
-	if err := json.Unmarshal(message.Input, &r.Input.Quote); err != nil {
-		return ApprovalRequest{}, errors.New("Input holds no quote")
-	}
-	if err := json.Unmarshal(message.Input, &input); err != nil {
-		return ApprovalRequest{}, errors.New("Input holds no recommendation")
-	}
-	r.Input.RecommendedType = fmt.Sprint(input.RecommendedType)
+	var recommended any // of any type: it is what the choice of the state machine will look at
+	json.Unmarshal(input["recommended_type"], &recommended)
+	r.Input.RecommendedType = fmt.Sprint(recommended)
 	return r, nil
 }
 
@@ -69,7 +66,10 @@ func (r ApprovalRequest) Deadline() time.Time {
 	return r.EnteredTime.Add(time.Duration(r.TimeoutSeconds) * time.Second)
 }
 
-// Subject is the notice's subject line: printable ASCII of at most 100 characters, as SNS demands.
+// maxSubject is the most that SNS takes: "less than 100 characters".
+const maxSubject = 99
+
+// Subject is the notice's subject line: printable ASCII of at most maxSubject characters.
 func (r ApprovalRequest) Subject() string {
 	subject := fmt.Sprintf("Approval requested: %s %d %s at %s", r.Input.RecommendedType, r.Input.Qty, r.Input.Symbol, r.Input.Price())
 	ascii := strings.Map(func(c rune) rune {
@@ -78,7 +78,7 @@ func (r ApprovalRequest) Subject() string {
 		}
 		return c
 	}, subject)
-	return ascii[:min(len(ascii), 100)]
+	return ascii[:min(len(ascii), maxSubject)]
 }
 
 // Notice is the text that a person gets by mail. The task token is not in it: whoever
@@ -108,7 +108,7 @@ func (r ApprovalRequest) Notice() string {
 // control, direction or zero-width characters, no line breaks, at most limit characters.
 func OneLine(s string, limit int) string {
 	clean := []rune(strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
+		if !unicode.IsPrint(c) || unicode.In(c, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
 			return -1
 		}
 		return c

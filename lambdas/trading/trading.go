@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // What an order may be.
@@ -102,7 +103,7 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	if q.StockPrice, err = number("stock_price", fields["stock_price"]); err != nil {
 		return err
 	}
-	if q.StockPrice < 0 {
+	if math.Signbit(q.StockPrice) { // that of -0 as well
 		return invalid("stock_price is %v, want 0 or more", q.StockPrice)
 	}
 	if q.Symbol, err = symbol(fields["symbol"]); err != nil {
@@ -114,7 +115,8 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(fields["quote_id"], &q.QuoteID); err != nil || !quoteID.MatchString(q.QuoteID) {
 		return invalid("quote_id is %s, want 32 hexadecimal digits", excerpt(fields["quote_id"]))
 	}
-	if err := json.Unmarshal(fields["quoted_at"], &q.QuotedAt); err != nil || q.QuotedAt.IsZero() {
+	err = json.Unmarshal(fields["quoted_at"], &q.QuotedAt)
+	if q.QuotedAt = q.QuotedAt.UTC(); err != nil || q.QuotedAt.IsZero() || q.QuotedAt.Year() < 0 || q.QuotedAt.Year() > 9999 {
 		return invalid("quoted_at is %s, want a time such as \"2006-01-02T15:04:05Z\"", excerpt(fields["quoted_at"]))
 	}
 	return nil
@@ -123,9 +125,15 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 // Price is the price of one share as a decimal string.
 func (q Quote) Price() string { return strconv.FormatFloat(q.StockPrice, 'f', -1, 64) }
 
-// Total is the price of all shares as a decimal string.
+// Total is the price of all shares as a decimal string. It has no more decimals than
+// the price: three shares at 0.1 are 0.3, and not the 0.30000000000000004 of the product.
 func (q Quote) Total() string {
-	return strconv.FormatFloat(q.StockPrice*float64(q.Qty), 'f', -1, 64)
+	_, decimals, _ := strings.Cut(q.Price(), ".")
+	total := strconv.FormatFloat(q.StockPrice*float64(q.Qty), 'f', len(decimals), 64)
+	if decimals == "" {
+		return total
+	}
+	return strings.TrimSuffix(strings.TrimRight(total, "0"), ".")
 }
 
 // Threshold is the price above which the rule recommends to sell.
@@ -218,12 +226,16 @@ func excerpt(raw json.RawMessage) string {
 	var shown strings.Builder
 	for _, c := range string(raw) {
 		if shown.Len() >= limit {
-			shown.WriteString("…")
+			shown.WriteString("...")
 			break
 		}
-		if c >= ' ' && c <= '~' {
+		switch {
+		case c >= ' ' && c <= '~':
 			shown.WriteRune(c)
-		} else {
+		case c > 0xffff:
+			high, low := utf16.EncodeRune(c)
+			fmt.Fprintf(&shown, `\u%04x\u%04x`, high, low)
+		default:
 			fmt.Fprintf(&shown, `\u%04x`, c)
 		}
 	}

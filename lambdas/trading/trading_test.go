@@ -46,7 +46,28 @@ func TestRequest(t *testing.T) {
 		{"symbol with a quote", `{"symbol":"A'B"}`, trading.Request{}, "symbol is"},
 		{"symbol with a line break", `{"symbol":"A\nB"}`, trading.Request{}, "symbol is"},
 		{"symbol with a direction mark", "{\"symbol\":\"A\u202eB\"}", trading.Request{}, `symbol is "A\u202eB", want`},
-		{"huge symbol", `{"symbol":"` + strings.Repeat("A", 1<<18) + `"}`, trading.Request{}, "…, want a string of 1 to 12"},
+		{"huge symbol", `{"symbol":"` + strings.Repeat("A", 1<<18) + `"}`, trading.Request{}, "..., want a string of 1 to 12"},
+		{"huge comment", `{"qty":2,"Comment":"` + strings.Repeat("A", 1<<18) + `"}`, trading.Request{Qty: 2}, ""},
+		{"boolean", `true`, trading.Request{}, "the execution's input is true, want a JSON object"},
+		{"number", `7`, trading.Request{}, "the execution's input is 7, want a JSON object"},
+		{"deep input", nested(10_000), trading.Request{}, "the execution's input is [[[["},
+		{"deep symbol", `{"symbol":` + nested(9_999) + `}`, trading.Request{}, "symbol is [[[["},
+		{"deep qty", `{"qty":` + nested(9_999) + `}`, trading.Request{}, "qty is [[[["},
+		{"deep comment", `{"Comment":` + nested(9_999) + `}`, trading.Request{}, ""},
+		{"symbol of dots", `{"symbol":"..."}`, trading.Request{Symbol: "..."}, ""},
+		{"symbol boolean", `{"symbol":true}`, trading.Request{}, "symbol is true, want"},
+		{"symbol array", `{"symbol":["AMZN"]}`, trading.Request{}, `symbol is ["AMZN"], want`},
+		{"symbol object", `{"symbol":{"name":"AMZN"}}`, trading.Request{}, `symbol is {"name":"AMZN"}, want`},
+		{"symbol with a space", `{"symbol":"A B"}`, trading.Request{}, `symbol is "A B", want`},
+		{"symbol with a double quote", `{"symbol":"A\"B"}`, trading.Request{}, `symbol is "A\"B", want`},
+		{"symbol with a line break at its end", `{"symbol":"AMZN\n"}`, trading.Request{}, `symbol is "AMZN\n", want`},
+		{"symbol with a NUL", `{"symbol":"A\u0000"}`, trading.Request{}, `symbol is "A\u0000", want`},
+		{"symbol with an escape sequence", `{"symbol":"\u001b[31mA"}`, trading.Request{}, `symbol is "\u001b[31mA", want`},
+		{"symbol with a zero-width space", "{\"symbol\":\"A\u200bB\"}", trading.Request{}, `symbol is "A\u200bB", want`},
+		{"symbol with look-alikes", "{\"symbol\":\"\u0410MZN\"}", trading.Request{}, `symbol is "\u0410MZN", want`},
+		{"symbol with a character of two units", "{\"symbol\":\"\U0001f600\"}", trading.Request{}, `symbol is "\ud83d\ude00", want`},
+		{"symbol with bytes that are no text", "{\"symbol\":\"A\xff\"}", trading.Request{}, `symbol is "A\ufffd", want`},
+		{"symbol of full-width letters", `{"symbol":"ＡＭＺＮ"}`, trading.Request{}, "symbol is"},
 		{"qty zero", `{"qty":0}`, trading.Request{}, "qty is 0, want a whole number from 1 to 1000"},
 		{"qty above", `{"qty":1001}`, trading.Request{}, "qty is 1001, want"},
 		{"qty negative", `{"qty":-1}`, trading.Request{}, "qty is -1, want"},
@@ -54,6 +75,13 @@ func TestRequest(t *testing.T) {
 		{"qty string", `{"qty":"5"}`, trading.Request{}, `qty is "5", want`},
 		{"qty null", `{"qty":null}`, trading.Request{}, "qty is null, want"},
 		{"qty huge", `{"qty":1e999}`, trading.Request{}, "qty is 1e999, want"},
+		{"qty in scientific notation", `{"qty":1e3}`, trading.Request{Qty: 1000}, ""},
+		{"qty almost whole", `{"qty":5.000000001}`, trading.Request{}, "qty is 5.000000001, want"},
+		{"qty almost zero", `{"qty":1e-400}`, trading.Request{}, "qty is 1e-400, want"},
+		{"qty boolean", `{"qty":true}`, trading.Request{}, "qty is true, want"},
+		{"qty array", `{"qty":[5]}`, trading.Request{}, "qty is [5], want"},
+		{"qty object", `{"qty":{}}`, trading.Request{}, "qty is {}, want"},
+		{"a bad symbol comes before a bad qty", `{"qty":0,"symbol":""}`, trading.Request{}, `symbol is "", want`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got trading.Request
@@ -66,15 +94,31 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// nested are arrays in arrays. Go reads 10,000 levels of JSON.
+func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+
 func TestQuoteRefused(t *testing.T) {
 	for _, test := range []struct{ name, old, new, wantErr string }{
 		{"price missing", `"stock_price":42,`, ``, "stock_price is missing, want a number"},
 		{"price a string", `42`, `"42"`, `stock_price is "42", want a number`},
+		{"price null", `42`, `null`, "stock_price is null, want a number"},
+		{"price an array", `42`, `[42]`, "stock_price is [42], want a number"},
+		{"price too large to be one", `42`, `1e309`, "stock_price is 1e309, want a number"},
 		{"price negative", `42`, `-1`, "stock_price is -1, want 0 or more"},
+		{"price nothing, but negative", `42`, `-0.0`, "stock_price is -0, want 0 or more"},
 		{"symbol missing", `"symbol":"AMZN",`, ``, "symbol is missing, want"},
+		{"symbol a number", `"AMZN"`, `7`, "symbol is 7, want"},
 		{"qty missing", `"qty":5,`, ``, "qty is missing, want"},
+		{"qty a string", `5`, `"5"`, `qty is "5", want`},
 		{"id too short", `0123456789abcdef0123456789abcdef`, `0123`, "quote_id is"},
 		{"id missing", `"quote_id":"0123456789abcdef0123456789abcdef",`, ``, "quote_id is missing, want 32 hexadecimal digits"},
+		{"id null", `"0123456789abcdef0123456789abcdef"`, `null`, "quote_id is null, want"},
+		{"id with capitals", `0123456789abcdef0`, `0123456789ABCDEF0`, "quote_id is"},
+		{"id with a line break", `0123456789abcdef"`, `0123456789abcdef\n"`, "quote_id is"},
+		{"time missing", `,"quoted_at":"2026-01-02T03:04:05Z"`, ``, "quoted_at is missing, want a time"},
+		{"time a number", `"2026-01-02T03:04:05Z"`, `1767323045`, "quoted_at is 1767323045, want a time"},
+		{"time after the last year", `2026-01-02T03:04:05Z`, `9999-12-31T23:59:59-01:00`, "quoted_at is"},
+		{"time before the first year", `2026-01-02T03:04:05Z`, `0000-01-01T00:00:00+01:00`, "quoted_at is"},
 		{"time wrong", `2026-01-02T03:04:05Z`, `yesterday`, "quoted_at is"},
 		{"time null", `"2026-01-02T03:04:05Z"`, `null`, "quoted_at is null, want a time"},
 	} {
@@ -96,8 +140,40 @@ func checkInvalid(t *testing.T, err error, want string) {
 		t.Errorf("got error %v, want an *InvalidRequest", err)
 	case want != "" && !strings.Contains(err.Error(), want):
 		t.Errorf("got error %q, want it to contain %q", err, want)
-	case want != "" && len(err.Error()) > 300:
-		t.Errorf("the error has %d characters", len(err.Error()))
+	case want != "":
+		checkReason(t, err)
+	}
+}
+
+func TestQuoteIsInUTC(t *testing.T) {
+	var q trading.Quote
+	if err := json.Unmarshal([]byte(strings.Replace(quoteJSON, "03:04:05Z", "05:04:05+02:00", 1)), &q); err != nil {
+		t.Fatal(err)
+	}
+	if q != quote(t) {
+		t.Errorf("got %v, want %v", q, quote(t))
+	}
+}
+
+// A total is what a person would work out on paper.
+func TestTotal(t *testing.T) {
+	for _, test := range []struct {
+		price float64
+		qty   int
+		want  string
+	}{
+		{0, 5, "0"},
+		{42, 5, "210"},
+		{0.1, 3, "0.3"},
+		{1.1, 3, "3.3"},
+		{62.5, 4, "250"},
+		{0.07, 100, "7"},
+		{19.99, 1000, "19990"},
+		{583_333.33, 1000, "583333330"},
+	} {
+		if got := (trading.Quote{StockPrice: test.price, Qty: test.qty}).Total(); got != test.want {
+			t.Errorf("%d at %v are %s, want %s", test.qty, test.price, got, test.want)
+		}
 	}
 }
 
@@ -173,12 +249,12 @@ Without your decision nothing is traded, and the request expires.
 
 // No text of an execution can start a line of its own in a notice or forge its subject.
 func TestNoticeHoldsHostileText(t *testing.T) {
-	hostile := `buy\r\nExecution  forged\u0000\u200b` + strings.Repeat("x", 5000)
+	hostile := `büy\r\nExecution  forged\u0000\u007f\u200b` + strings.Repeat("x", 5000)
 	r, err := trading.ParseApprovalRequest(requestBody(`"recommended_type":"buy"`, `"recommended_type":"`+hostile+`"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if subject := r.Subject(); len(subject) > 100 || strings.ContainsAny(subject, "\r\n\x00") {
+	if subject := r.Subject(); len(subject) > 99 || !isPrintableASCII(subject) || !strings.HasPrefix(subject, "Approval requested: b?y") {
 		t.Errorf("subject %q", subject)
 	}
 	plain, err := trading.ParseApprovalRequest(requestBody())
@@ -194,19 +270,74 @@ func TestNoticeHoldsHostileText(t *testing.T) {
 }
 
 func TestParseApprovalRequestRefused(t *testing.T) {
+	const execution = `"arn:aws:states:eu-west-1:123456789012:execution:Machine:it's \u202e one"`
 	for _, test := range []struct{ name, old, new, wantErr string }{
 		{"not JSON", `{"Input"`, `"Input"`, "the body is not the JSON object"},
+		{"cut off", `"TimeoutSeconds":3600}`, `"TimeoutSeconds":36`, "the body is not the JSON object"},
+		{"two objects", `"TimeoutSeconds":3600}`, `"TimeoutSeconds":3600}{}`, "the body is not the JSON object"},
 		{"token missing", `"TaskToken":"SECRET",`, ``, "TaskToken is missing"},
-		{"token no string", `"SECRET"`, `7`, "the body is not the JSON object"},
+		{"token empty", `"SECRET"`, `""`, "TaskToken is missing"},
+		{"token no string", `"SECRET"`, `7`, "TaskToken is missing or no text"},
+		{"token in an array", `"SECRET"`, `["SECRET"]`, "TaskToken is missing or no text"},
+		{"token under another name", `"TaskToken"`, `"tasktoken"`, "TaskToken is missing"},
 		{"execution missing", `"Execution"`, `"Other"`, "Execution is missing"},
+		{"execution null", execution, `null`, "Execution is missing"},
+		{"execution no string", execution, `{}`, "Execution is missing or not the ARN of an execution"},
+		{"execution a flag", execution, `"-state-machine=evil"`, "not the ARN of an execution"},
+		{"execution of no name", `:it's \u202e one`, `:`, "not the ARN of an execution"},
+		{"execution of a long name", `:it's \u202e one`, `:` + strings.Repeat("x", 81), "not the ARN of an execution"},
+		{"state machine", `:execution:Machine:it's \u202e one`, `:stateMachine:Machine`, "not the ARN of an execution"},
 		{"entered time missing", `"EnteredTime"`, `"Other"`, "EnteredTime is missing"},
-		{"timeout missing", `3600`, `0`, "TimeoutSeconds is missing or not positive"},
+		{"entered time null", `"2026-01-02T03:04:06.5Z"`, `null`, "EnteredTime is missing"},
+		{"entered time a number", `"2026-01-02T03:04:06.5Z"`, `1767323046`, "EnteredTime is missing or no time"},
+		{"timeout missing", `"TimeoutSeconds"`, `"Other"`, "TimeoutSeconds is missing"},
+		{"timeout null", `3600`, `null`, "TimeoutSeconds is missing"},
+		{"timeout zero", `3600`, `0`, "no whole number from 1 to 99999999"},
+		{"timeout negative", `3600`, `-1`, "no whole number from 1 to 99999999"},
+		{"timeout fraction", `3600`, `1.5`, "no whole number from 1 to 99999999"},
+		{"timeout a string", `3600`, `"3600"`, "no whole number from 1 to 99999999"},
+		{"timeout beyond Step Functions", `3600`, `100000000`, "no whole number from 1 to 99999999"},
+		{"timeout beyond time", `3600`, `9223372036854775807`, "no whole number from 1 to 99999999"},
+		{"input missing", `"Input"`, `"Other"`, "Input holds no quote"},
+		{"input a string", `{"stock_price"`, `"x","Other":{"stock_price"`, "Input holds no quote"},
 		{"no quote", `"stock_price":42,`, ``, "Input holds no quote"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := trading.ParseApprovalRequest(requestBody(test.old, test.new))
+			body := requestBody(test.old, test.new)
+			if string(body) == string(requestBody()) {
+				t.Fatal("the body is no different")
+			}
+			_, err := trading.ParseApprovalRequest(body)
 			if err == nil || !strings.Contains(err.Error(), test.wantErr) || strings.Contains(err.Error(), "SECRET") {
 				t.Errorf("got error %v, want it to contain %q and no token", err, test.wantErr)
+			}
+		})
+	}
+	for _, body := range []string{"", "null", "[]", "[{}]", `"text"`, "7", "\x00", "\xff\xfe", nested(10_000), nested(10_001), "{}{}"} {
+		if _, err := trading.ParseApprovalRequest([]byte(body)); err == nil || !strings.Contains(err.Error(), "the body is not the JSON object") {
+			t.Errorf("%.20q: got error %v", body, err)
+		}
+	}
+}
+
+// What is no buy or sell is shown as it is, for the person to decline.
+func TestRecommendationOfAnyType(t *testing.T) {
+	for _, test := range []struct{ name, recommended, want string }{
+		{"null", `null`, "<nil>"},
+		{"number", `7`, "7"},
+		{"object", `{"a":[1]}`, "map[a:[1]]"},
+		{"empty", `""`, ""},
+		{"direction marks and zero widths", `"b\u202eu\u200by\ufe0f\u034f\u115f"`, "buy"},
+		{"deep", nested(9_000), strings.Repeat("[", 39) + "…"},
+		{"under another name as well", `"buy","Recommended_Type":"sell"`, "buy"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := trading.ParseApprovalRequest(requestBody(`"recommended_type":"buy"`, `"recommended_type":`+test.recommended))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "  Recommendation  " + test.want + "\n"; !strings.Contains(r.Notice(), want) {
+				t.Errorf("notice without %q:\n%s", want, r.Notice())
 			}
 		})
 	}

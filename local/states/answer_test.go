@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,31 @@ func TestAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each attempt has a token of its own, and the token of an attempt that is over opens nothing.
+func TestTokenOfAnotherAttempt(t *testing.T) {
+	t.Parallel()
+	tokens := make(sender, 1)
+	e := launch(t, oneTask(wait, waitForToken+retryAll), tokens.run)
+	arn := begin(t, e, `{}`)
+	first := <-tokens
+	if err := e.SendTaskFailure(SendTaskFailureInput{TaskToken: first}); err != nil {
+		t.Fatal(err)
+	}
+	second := <-tokens
+	if first == second {
+		t.Error("both attempts have the same token")
+	}
+	if err := e.SendTaskSuccess(success(first)); code(err) != "TaskTimedOut" {
+		t.Errorf("the first token got %v", err)
+	}
+	if err := e.SendTaskSuccess(success(second)); err != nil {
+		t.Error(err)
+	}
+	if x := await(t, e, arn); x.Status != StatusSucceeded {
+		t.Errorf("got %+v", x)
 	}
 }
 
@@ -269,11 +295,24 @@ func TestManyWaitAtOnce(t *testing.T) {
 			t.Errorf("got %+v", x)
 		}
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
 	if len(e.tasks) != 0 || len(e.replies) != 0 {
 		t.Errorf("%d tasks and %d replies are still kept", len(e.tasks), len(e.replies))
+	}
+}
+
+// An interrupt from the terminal reaches Node as well; the executions go on until the engine is closed.
+func TestInterruptLeavesNodeAlone(t *testing.T) {
+	t.Parallel()
+	e := launch(t, oneTask(publish, ""), answer(`1`, nil))
+	if err := e.node.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if x := await(t, e, begin(t, e, `{}`)); x.Status != StatusSucceeded {
+		t.Errorf("got %+v", x)
 	}
 }
 

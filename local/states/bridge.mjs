@@ -56,8 +56,9 @@ let machine;
 let StatesTimeoutError;
 let timeouts; // seconds, by the name of each task state
 let waiting; // the names of the states that wait for a token
+let retryIntervals; // milliseconds, by the name of each task state; empty for what the definition says
 
-// send writes one report. A pipe is written synchronously, so nothing piles up in this process.
+// send writes one report. What the pipe doesn't take at once, Node keeps for it in order.
 function send(report) {
   process.stdout.write(JSON.stringify({ ...report, at: Date.now() }) + '\n');
 }
@@ -73,7 +74,7 @@ function record(run, report, events = 1) {
   }
 }
 
-async function load({ definition }) {
+async function load({ definition, retryMs }) {
   const { StateMachine } = await import('aws-local-stepfunctions').catch(error => {
     throw new Error(error.code === 'ERR_MODULE_NOT_FOUND' ? `${error.message} (npm ci installs it)` : error.stack);
   });
@@ -83,6 +84,7 @@ async function load({ definition }) {
   const { States } = machine.definition;
   const named = Object.entries(States).filter(([, state]) => state.Type === 'Task');
   timeouts = new Map(named.map(([name, state]) => [name, state.TimeoutSeconds ?? NO_TIMEOUT_SECONDS]));
+  retryIntervals = Object.fromEntries(retryMs ? named.map(([name]) => [name, retryMs]) : []);
   waiting = new Set(named.filter(([, state]) => state.Resource.endsWith('.waitForTaskToken')).map(([name]) => name));
 
   // Timeouts are kept here and in Go: the interpreter doesn't tell that a task timed out, and gives one without
@@ -145,7 +147,8 @@ function start({ run: id, arn, name, roleArn, machineArn, machineName, input }) 
   const handlers = {};
   for (const state of timeouts.keys()) handlers[state] = input => perform(run, state, input);
 
-  const execution = view.run(JSON.parse(input), { context, overrides: { taskResourceLocalHandlers: handlers } });
+  const overrides = { taskResourceLocalHandlers: handlers, retryIntervalOverrides: retryIntervals };
+  const execution = view.run(JSON.parse(input), { context, overrides });
   run.abort = execution.abort;
   follow(run, execution).catch(error => {
     end(run, 'FAILED', 'States.Runtime', describe(error));
@@ -291,7 +294,9 @@ process.stdout.on('error', () => process.exit(1));
 
 let rest = '';
 process.stdin.setEncoding('utf8');
-process.stdin.on('end', () => process.exit(0));
+process.stdin.on('end', () => {
+  if (runs.size > 0) process.exit(0); // otherwise no run has left anything behind that would keep Node from ending
+});
 process.stdin.on('data', chunk => {
   const lines = (rest + chunk).split('\n');
   rest = lines.pop();

@@ -31,6 +31,10 @@ type Config struct {
 	RoleARN    string     // of the state machine
 	Run        TaskRunner // performs a task
 
+	// RetryInterval, if set, is the time between two attempts of a task, in place of what its Retry says. It counts in
+	// whole milliseconds.
+	RetryInterval time.Duration
+
 	// Observe, if set, is called with each event of each execution, from one goroutine and in the order of each
 	// history. It lags behind the history and may call the engine, but for Close.
 	Observe func(executionARN string, e HistoryEvent)
@@ -98,7 +102,7 @@ var machineARN = regexp.MustCompile(`^arn:(aws[a-z-]*):states:([a-z0-9-]+):(\d{1
 
 // stopPatience is how long Close waits for Node to end by itself. A state machine that never comes to a task or a
 // wait keeps it from reading its stdin.
-const stopPatience = 3 * time.Second
+const stopPatience = 10 * time.Second
 
 // Start starts the interpreter and has it validate the definition. The context bounds the start alone: the engine
 // runs until Close, or until its Node process dies (see Done).
@@ -151,7 +155,7 @@ func (e *Engine) start(ctx context.Context) error {
 	e.observe = newObserver(e.config.Observe)
 	loaded := make(chan error, 1)
 	go e.read(stdout, loaded)
-	e.send(command{Do: "load", Definition: string(e.config.Definition)})
+	e.send(command{Do: "load", Definition: string(e.config.Definition), RetryMS: e.config.RetryInterval.Milliseconds()})
 
 	select {
 	case err = <-loaded:
@@ -167,8 +171,8 @@ func (e *Engine) start(ctx context.Context) error {
 }
 
 // Close ends the Node process, ends the context of the tasks that are still performed, and waits for both and for
-// the events still to be observed. Executions that are open stay so, and Wait returns for them with an error. It
-// returns the error that Node died of, if it did.
+// the events still to be observed. Executions that are open stay so, and Wait returns for them with an error. Close
+// returns the error that Node died of, if it did, or that it had to be killed.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) shutDown() error {
@@ -183,14 +187,17 @@ func (e *Engine) shutDown() error {
 	e.out.close() // Node ends with its stdin
 	kill := time.AfterFunc(stopPatience, func() { e.node.Process.Kill() })
 	<-e.done
-	kill.Stop()
+	killed := !kill.Stop()
 	e.runners.Wait()
 	e.observe.close()
 
-	if errors.Is(e.down, errClosed) {
-		return nil
+	switch {
+	case !errors.Is(e.down, errClosed):
+		return e.down
+	case killed:
+		return fmt.Errorf("close state machine %s: interpreter did not end by itself", e.config.Name)
 	}
-	return e.down
+	return nil
 }
 
 // Done is closed when the engine no longer runs: after Close, or when its Node process died, which Err tells.

@@ -63,7 +63,7 @@ func begin(t *testing.T, e *Engine, input string) string {
 // await waits for the end of an execution.
 func await(t *testing.T, e *Engine, arn string) Execution {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	x, err := e.Wait(ctx, arn)
 	if err != nil {
@@ -273,9 +273,9 @@ func TestHistoryOfAWait(t *testing.T) {
 
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("did not happen in ten seconds")
+			t.Fatal("did not happen in a minute")
 		}
 	}
 }
@@ -533,6 +533,9 @@ func TestDataLimit(t *testing.T) {
 			}
 			if last := events[len(events)-1].Type; test.error != "" && last != "ExecutionFailed" {
 				t.Errorf("last event %s", last)
+			}
+			if failed := slices.Contains(eventTypes(events), "LambdaFunctionFailed"); failed != (test.name == "output") {
+				t.Errorf("events %v", eventTypes(events))
 			}
 		})
 	}

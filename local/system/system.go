@@ -45,6 +45,10 @@ type Config struct {
 	OnNotification func(Notification)
 	OnLog          func(function string, line []byte)
 
+	// RetryInterval, if set, is the time between two attempts of a task, in place of what
+	// the definition's Retry says, so that a run of many failures takes less time.
+	RetryInterval time.Duration
+
 	// Optional ways to disturb the system, for tests of how it bears that. Deny takes a
 	// permission away from a role or managed policy, named by its construct id. Kill is
 	// that of the functions. Invoke wraps every invocation of a function, Endpoint every
@@ -204,6 +208,8 @@ func (s *System) startEngine(ctx context.Context, c Config, machine assembly.Res
 		RoleARN:    role,
 		Run:        tasks.run,
 		Observe:    c.OnEvent,
+
+		RetryInterval: c.RetryInterval,
 	})
 	return err
 }

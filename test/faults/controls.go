@@ -1,0 +1,207 @@
+package main
+
+import (
+	crand "crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+)
+
+// control is a run with one guard of the system off. The counter that the guard protects must then be above 0.
+type control struct {
+	name     string
+	off      string
+	protects counter
+	enough   int  // executions, to see it
+	drains   bool // the queue must have run empty before it shows
+
+	// What takes the guard off; nil for what stays as it is.
+	template func(template map[string]any) error
+	payload  func(at place, payload []byte) []byte
+	reply    func(*httptest.ResponseRecorder) // to an answer
+}
+
+var controls = []*control{
+	{
+		name:     "no-derived-id",
+		off:      "a new order id for each attempt",
+		protects: tradedTwice,
+		enough:   60,
+		payload: func(at place, payload []byte) []byte {
+			if at != placeTrade {
+				return payload
+			}
+			var quote map[string]json.RawMessage
+			if err := json.Unmarshal(payload, &quote); err != nil {
+				panic(err) // it was read before
+			}
+			var id [16]byte
+			crand.Read(id[:]) // never fails
+			quote["quote_id"] = json.RawMessage(`"` + hex.EncodeToString(id[:]) + `"`)
+			payload, err := json.Marshal(quote)
+			if err != nil {
+				panic(err) // it was JSON
+			}
+			return payload
+		},
+	},
+	{
+		name:     "no-partial-batch-response",
+		off:      "no partial batch response",
+		protects: unnoticed,
+		enough:   100,
+		drains:   true,
+		template: func(template map[string]any) error {
+			return edit(template, "AWS::Lambda::EventSourceMapping", func(p map[string]any) error {
+				return remove(p, "FunctionResponseTypes")
+			})
+		},
+	},
+	{
+		name:     "no-catch",
+		off:      "nothing caught",
+		protects: unreported,
+		enough:   40,
+		template: editStates(func(all map[string]map[string]any) error {
+			for _, state := range all {
+				delete(state, "Catch")
+			}
+			return nil
+		}),
+	},
+	{
+		name:     "late-answers-accepted",
+		off:      "late answers told accepted",
+		protects: acceptedInVain,
+		enough:   40,
+		reply: func(reply *httptest.ResponseRecorder) {
+			if strings.Contains(reply.Body.String(), "TaskTimedOut") {
+				*reply = *httptest.NewRecorder()
+				reply.Code = http.StatusOK
+				reply.Body.WriteString(`{}`)
+			}
+		},
+	},
+	{
+		name:     "no-approval",
+		off:      "nobody asked",
+		protects: unapproved,
+		enough:   20,
+		template: editStates(func(all map[string]map[string]any) error {
+			all["Request Human Approval"] = map[string]any{"Type": "Pass", "Next": all["Request Human Approval"]["Next"]}
+			return nil
+		}),
+	},
+	{
+		name:     "decisions-retried",
+		off:      "answers retried like failures",
+		protects: askedAgain,
+		enough:   40,
+		template: editStates(func(all map[string]map[string]any) error {
+			wait := all["Request Human Approval"]
+			retriers, _ := wait["Retry"].([]any)
+			if len(retriers) < 2 {
+				return fmt.Errorf("the state that waits has %d retriers, want 2", len(retriers))
+			}
+			wait["Retry"] = retriers[1:]
+			return nil
+		}),
+	},
+}
+
+// change makes the template fit for the run, and takes off what the control says.
+func (r *run) change(template map[string]any) error {
+	err := edit(template, "AWS::SQS::Queue", func(p map[string]any) error {
+		p["VisibilityTimeout"] = json.Number(visibilityTimeout)
+		return nil
+	})
+	if err == nil && r.control != nil && r.control.template != nil {
+		err = r.control.template(template)
+	}
+	if err != nil {
+		return fmt.Errorf("change the template: %w", err)
+	}
+	return nil
+}
+
+// edit changes the properties of the one resource of a type.
+func edit(template map[string]any, typ string, change func(properties map[string]any) error) error {
+	resources, _ := template["Resources"].(map[string]any)
+	for _, r := range resources {
+		resource, _ := r.(map[string]any)
+		if properties, ok := resource["Properties"].(map[string]any); ok && resource["Type"] == typ {
+			return change(properties)
+		}
+	}
+	return fmt.Errorf("there is no %s", typ)
+}
+
+func remove(properties map[string]any, name string) error {
+	if _, ok := properties[name]; !ok {
+		return fmt.Errorf("there is no %s", name)
+	}
+	delete(properties, name)
+	return nil
+}
+
+// editStates changes the states of the definition.
+func editStates(change func(all map[string]map[string]any) error) func(template map[string]any) error {
+	return func(template map[string]any) error {
+		return edit(template, "AWS::StepFunctions::StateMachine", func(p map[string]any) error {
+			text, _ := p["DefinitionString"].(string)
+			var definition map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(text), &definition); err != nil {
+				return fmt.Errorf("read definition: %w", err)
+			}
+			var all map[string]map[string]any
+			err := json.Unmarshal(definition["States"], &all)
+			if err != nil {
+				return fmt.Errorf("read states: %w", err)
+			}
+			if err := change(all); err != nil {
+				return err
+			}
+			var startAt string
+			if err := json.Unmarshal(definition["StartAt"], &startAt); err != nil {
+				return fmt.Errorf("read StartAt: %w", err)
+			}
+			if definition["States"], err = json.Marshal(reachable(all, startAt)); err != nil {
+				return fmt.Errorf("write states: %w", err)
+			}
+			changed, err := json.Marshal(definition)
+			if err != nil {
+				return fmt.Errorf("write definition: %w", err)
+			}
+			p["DefinitionString"] = string(changed)
+			return nil
+		})
+	}
+}
+
+// reachable returns the states that a definition's start leads to; the interpreter takes no others.
+func reachable(all map[string]map[string]any, startAt string) map[string]map[string]any {
+	found := map[string]map[string]any{}
+	var visit func(place any)
+	visit = func(place any) {
+		switch place := place.(type) {
+		case []any: // Choices, Catch
+			for _, one := range place {
+				visit(one)
+			}
+		case map[string]any:
+			for key, value := range place {
+				if name, ok := value.(string); ok && (key == "Next" || key == "Default") && found[name] == nil {
+					found[name] = all[name]
+					visit(all[name])
+				}
+			}
+			visit(place["Choices"])
+			visit(place["Catch"])
+		}
+	}
+	visit(map[string]any{"Next": startAt})
+	return found
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stocktrading/desk/decision"
+	"stocktrading/local/states"
+)
+
+func TestFaults(t *testing.T) {
+	p, err := prepare(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Remove() })
+	measure := func(t *testing.T, o options) *summary {
+		t.Helper()
+		r, err := disturb(t.Context(), p, o, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.summarize()
+		if complaint := s.complaint(); complaint != "" {
+			var table bytes.Buffer
+			s.write(&table)
+			t.Errorf("%s\n%s\n%s", complaint, &table, strings.Join(s.examples[:], "\n"))
+		}
+		return s
+	}
+	t.Run("as it is", func(t *testing.T) {
+		s := measure(t, options{n: 200, seed: 7})
+		for o, n := range s.outcomes {
+			if n == 0 {
+				t.Errorf("no execution ended as %q", outcomeLabels[o])
+			}
+		}
+		for f := nothing + 1; f < faults; f++ {
+			// On a machine so slow that decisions come too late, what was planned for afterwards is not done.
+			done := int(s.done[f].Load())
+			if done == 0 || done != s.planned[f] && s.slow == 0 {
+				t.Errorf("%s: %d were planned and %d done", faultLabels[f], s.planned[f], done)
+			}
+		}
+	})
+	for _, c := range controls {
+		t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c}) })
+	}
+}
+
+func TestPlan(t *testing.T) {
+	exported := cmp.AllowUnexported(plan{}, answer{})
+	var planned [faults]int
+	differ := false
+	for i := range uint64(200) {
+		p := newPlan(7, i)
+		if diff := cmp.Diff(p, newPlan(7, i), exported); diff != "" {
+			t.Fatalf("execution %d has two plans with one seed:\n%s", i, diff)
+		}
+		differ = differ || !cmp.Equal(p, newPlan(8, i), exported)
+		p.count(&planned)
+	}
+	if !differ {
+		t.Error("another seed gives the same plans")
+	}
+	for f := nothing + 1; f < faults; f++ {
+		if planned[f] == 0 {
+			t.Errorf("200 executions have no %s", faultLabels[f])
+		}
+	}
+}
+
+func TestAllows(t *testing.T) {
+	four := []fault{throttled, throttled, throttled, throttled}
+	approve, decline := answer{decision: decision.Approve}, answer{decision: decision.Decline}
+	for _, test := range []struct {
+		name string
+		plan plan
+		want []outcome
+	}{
+		{"approved", plan{answers: []answer{approve}}, []outcome{traded}},
+		{"declined", plan{answers: []answer{decline}}, []outcome{declined}},
+		{"repeated", plan{manner: repeated, answers: []answer{approve, approve}}, []outcome{traded}},
+		{"at once", plan{manner: atOnce, answers: []answer{approve, decline}}, []outcome{traded, declined}},
+		{"at the deadline", plan{manner: atTheDeadline, answers: []answer{approve}}, []outcome{traded, expired}},
+		{"late", plan{manner: late, answers: []answer{approve, decline}}, []outcome{expired}},
+		{"unanswered", plan{manner: unanswered}, []outcome{expired}},
+		{"no quote", plan{faults: [places][]fault{placeQuote: four}}, []outcome{failedUntraded}},
+		{"no recommendation", plan{faults: [places][]fault{placeRecommendation: four}}, []outcome{failedUntraded}},
+		{"no request", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestRefused}}}, []outcome{failedUntraded}},
+		{"request at the last attempt", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestDelayed}}, answers: []answer{approve}}, []outcome{traded}},
+		{"no trade", plan{faults: [places][]fault{placeTrade: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
+		{"no report", plan{faults: [places][]fault{placeReport: four}, answers: []answer{approve}}, []outcome{failedTraded}},
+		{"no report of a refusal", plan{faults: [places][]fault{placeReport: four}, answers: []answer{decline}}, []outcome{failedUntraded}},
+		{"no trade and no report", plan{faults: [places][]fault{placeTrade: four, placeReport: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []outcome
+			for o := range outcomes {
+				if test.plan.allows(o) {
+					got = append(got, o)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Each counter can go up: most of them have a control, and these have none.
+func TestCounters(t *testing.T) {
+	bought := trade{"17", "buy", "X000000", "42", "5"}
+	const receipt = `{"Input":{"outcome":"traded","id":"17","type":"buy","symbol":"X000000","price":"42","qty":"5"}}`
+	const expiry = `{"Input":{"outcome":"expired","id":"17","symbol":"X000000","qty":5}}`
+	for _, test := range []struct {
+		name   string
+		change func(*run, *execution)
+		want   map[counter]int
+	}{
+		{"all is well", func(*run, *execution) {}, nil},
+		{"the same report twice", func(_ *run, x *execution) { x.reports = []string{receipt, receipt} }, nil},
+		{"the same trade twice", func(_ *run, x *execution) { x.trades[bought]++ }, nil},
+		{"another trade", func(_ *run, x *execution) { x.trades[trade{ID: "18", Side: "buy"}] = 1 }, map[counter]int{tradedTwice: 1}},
+		{"the other side", func(_ *run, x *execution) { x.end.allowed = "sell" }, map[counter]int{unapproved: 1}},
+		{"two reports", func(_ *run, x *execution) { x.reports = append(x.reports, expiry) }, map[counter]int{reportedOtherwise: 1}},
+		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1, otherwise: 1}},
+		{"a report of another trade", func(_ *run, x *execution) { x.trades = map[trade]int{{ID: "17", Side: "buy", Qty: "6"}: 1} }, map[counter]int{untrue: 1}},
+		{"a report of a trade that was not made", func(_ *run, x *execution) { clear(x.trades) }, map[counter]int{untrue: 1}},
+		{"a report that is none", func(_ *run, x *execution) { x.reports[0] = `{}` }, map[counter]int{untrue: 1}},
+		{"a failure after a report of success", func(_ *run, x *execution) { x.end.status = states.StatusFailed }, map[counter]int{untrue: 1}},
+		{"no report", func(_ *run, x *execution) { x.reports = nil }, map[counter]int{unreported: 1}},
+		{"no report without the trade", func(_ *run, x *execution) {
+			x.reports, x.plan.faults[placeReport] = nil, []fault{reportRefused, reportRefused, reportRefused, reportRefused}
+			x.end.status, x.end.error, x.end.cause = states.StatusFailed, "ReportNotSent", `{"outcome":"traded","id":"18"}`
+		}, map[counter]int{unreported: 1}},
+		{"no report, with the trade", func(_ *run, x *execution) {
+			x.reports, x.plan.faults[placeReport] = nil, []fault{reportRefused, reportRefused, reportRefused, reportRefused}
+			x.end.status, x.end.error, x.end.cause = states.StatusFailed, "ReportNotSent", receipt
+		}, nil},
+		{"an answer without the right to it", func(_ *run, x *execution) { x.sent[0].rightly = false }, map[counter]int{intruded: 1}},
+		{"accepted in vain", func(_ *run, x *execution) { x.sent = append(x.sent, &sentAnswer{told: accepted, rightly: true}) }, map[counter]int{acceptedInVain: 1}},
+		{"refused and counted", func(_ *run, x *execution) { x.sent[0].told = refused }, map[counter]int{refusedButCounted: 1}},
+		{"asked again", func(_ *run, x *execution) { x.end.askedAgain = true }, map[counter]int{askedAgain: 1}},
+		{"no notice", func(_ *run, x *execution) { x.notices = 0 }, map[counter]int{unnoticed: 1}},
+		{"a notice of nothing", func(r *run, _ *execution) { r.strayNotices.Add(1) }, map[counter]int{stray: 1}},
+		{"a message left", func(r *run, _ *execution) { r.left = 1 }, map[counter]int{leftOver: 1}},
+		{"a goroutine left", func(r *run, _ *execution) { r.goroutines = 1 }, map[counter]int{goroutines: 1}},
+		{"another outcome", func(_ *run, x *execution) { x.plan.manner = unanswered }, map[counter]int{otherwise: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := newExecution(0, plan{answers: []answer{{decision: decision.Buy}}})
+			x.sent = []*sentAnswer{{answer: x.plan.answers[0], mark: "answer-000000-0", rightly: true, told: accepted}}
+			x.trades[bought] = 1
+			x.notices, x.reports = 1, []string{receipt}
+			x.end = endOfExecution{status: states.StatusSucceeded, quoteID: "17", recommended: "sell", asked: true, answered: "answer-000000-0", allowed: "buy"}
+			r := &run{options: options{n: 1}, executions: []*execution{x}}
+			test.change(r, x)
+			s := r.summarize()
+			got := map[counter]int{}
+			for c, n := range s.zero {
+				if n != 0 {
+					got[counter(c)] = n
+				}
+			}
+			if test.want == nil {
+				test.want = map[counter]int{}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("counters (-want +got):\n%s", diff)
+			}
+			if bad := s.complaint() != ""; bad != (len(test.want) > 0) {
+				t.Errorf("complaint %q", s.complaint())
+			}
+		})
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want options
+		err  string
+	}{
+		{"", options{n: 200, seed: 7}, ""},
+		{"-n 10000 -seed 8", options{n: 10000, seed: 8}, ""},
+		{"-control no-catch", options{n: 200, seed: 7, control: controls[2]}, ""},
+		{"-control all", options{}, "want one of no-derived-id, "},
+		{"-n 0", options{}, "-n is 0, want 1 to 1000000"},
+		{"again", options{}, `unexpected argument "again"`},
+		{"-h", options{}, flag.ErrHelp.Error()},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			got, err := parse(strings.Fields(test.args), io.Discard)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got error %v, want %s", err, test.err)
+				}
+				return
+			}
+			if err != nil || got != test.want {
+				t.Errorf("got %+v and error %v, want %+v", got, err, test.want)
+			}
+		})
+	}
+	if status := start(t.Context(), []string{"-n", "0"}, io.Discard, io.Discard); status != exitUsage {
+		t.Errorf("status %d, want %d", status, exitUsage)
+	}
+	if _, err := parse([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("error %v, want %v", err, flag.ErrHelp)
+	}
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"stocktrading/desk/decision"
+)
+
+// fault is a kind of disturbance.
+type fault int
+
+const (
+	nothing fault = iota
+
+	// Of a function's invocation.
+	killedBefore
+	killedAfter
+	replyLost
+	serviceFailed
+	throttled
+
+	// Of the request on its way to the queue.
+	requestRefused
+	requestReplyLost
+	requestDuplicated
+	requestDelayed
+	malformedBeside
+
+	// Of a publish to the topic.
+	noticeRefused
+	noticeReplyLost
+	reportRefused
+	reportReplyLost
+
+	// Of whoever answers.
+	unanswered
+	late
+	atTheDeadline
+	atOnce
+	repeated
+	answerReplyLost
+	outdated
+	forged
+	stranger
+
+	faults // how many there are
+)
+
+var faultLabels = [faults]string{
+	killedBefore:      "function killed before its work",
+	killedAfter:       "function killed after its work",
+	replyLost:         "function's reply lost (Lambda.Unknown)",
+	serviceFailed:     "function's reply lost (Lambda.ServiceException)",
+	throttled:         "function throttled",
+	requestRefused:    "request not taken by the queue",
+	requestReplyLost:  "request taken, the queue's reply lost",
+	requestDuplicated: "request duplicated on the queue",
+	requestDelayed:    "request delayed, so overtaken by others",
+	malformedBeside:   "malformed messages before and behind a request",
+	noticeRefused:     "notice not taken by the topic",
+	noticeReplyLost:   "notice published, the topic's reply lost",
+	reportRefused:     "report not taken by the topic",
+	reportReplyLost:   "report published, the topic's reply lost",
+	unanswered:        "no decision at all",
+	late:              "decisions after the deadline",
+	atTheDeadline:     "decision within 40 ms of the deadline",
+	atOnce:            "two or three decisions at once",
+	repeated:          "decision repeated",
+	answerReplyLost:   "decision's reply lost",
+	outdated:          "decision with the token of an earlier attempt",
+	forged:            "decision with a forged token",
+	stranger:          "decision with a function's credentials",
+}
+
+// place is a part of an execution that can be disturbed, one attempt after another.
+type place int
+
+const (
+	placeQuote          place = iota // the function of "Check Stock Price"
+	placeRecommendation              // the function of "Generate Buy/Sell recommendation"
+	placeRequest                     // the request's way to the queue
+	placeNotifier                    // the function that serves the queue
+	placeNotice                      // its publish of the notice
+	placeTrade                       // the function of "Buy Stock" or "Sell Stock"
+	placeReport                      // the publish of the report
+	places
+)
+
+// maxAttempts is how often the definition tries: once, and three retries.
+const maxAttempts = 4
+
+// plan is what happens to one execution. It depends on the seed and on the execution's
+// number alone, whatever the timing and the prices.
+type plan struct {
+	faults  [places][]fault // of the successive attempts; later ones are left alone
+	intrude []fault         // attempts to answer without the right to it, before anybody answers
+	manner  fault           // of the answers: nothing, unanswered, late, atTheDeadline, atOnce or repeated
+	answers []answer
+	lead    time.Duration // of an answer at the deadline
+}
+
+// answer is a decision as it will be sent.
+type answer struct {
+	decision  decision.Answer
+	desk      bool // through the desk, else by a call of the API
+	replyLost bool
+}
+
+// outcome is how an execution ends, as its report says.
+type outcome int
+
+const (
+	traded outcome = iota
+	declined
+	expired
+	failedUntraded
+	failedTraded
+	failedUnknown
+	outcomes
+)
+
+var outcomeLabels = [outcomes]string{
+	traded:         "traded",
+	declined:       "declined",
+	expired:        "expired",
+	failedUntraded: "failed, no trade placed",
+	failedTraded:   "failed, a trade placed (its report not sent)",
+	failedUnknown:  "failed, unknown whether a trade was placed",
+}
+
+func newPlan(seed, execution uint64) plan {
+	d := dice{rand.New(rand.NewPCG(seed, execution))}
+	var p plan
+	p.faults[placeReport] = d.series(0.15, reportRefused, reportReplyLost)
+	if p.exhausts(placeReport) { // for good, so nothing of it may arrive
+		p.faults[placeReport] = slices.Repeat([]fault{reportRefused}, maxAttempts)
+	}
+	ofFunctions := []fault{killedBefore, killedAfter, replyLost, serviceFailed, throttled}
+	for _, at := range []place{placeQuote, placeRecommendation} {
+		if p.faults[at] = d.series(0.08, ofFunctions...); p.exhausts(at) {
+			return p
+		}
+	}
+	if p.faults[placeRequest] = d.series(0.12, requestRefused, requestReplyLost); p.exhausts(placeRequest) {
+		return p
+	}
+	asked := len(p.faults[placeRequest])
+	if d.happens(0.2) {
+		p.faults[placeRequest] = append(p.faults[placeRequest], d.one(requestDuplicated, requestDelayed, malformedBeside))
+	}
+	// Each of these takes a second and more, until the queue gives the message out again.
+	p.faults[placeNotifier] = upTo(1, d.series(0.03, ofFunctions...))
+	p.faults[placeNotice] = upTo(2, d.series(0.08, noticeRefused, noticeRefused, noticeReplyLost))
+
+	d.answering(&p, asked > 0)
+	if p.certainToTrade() {
+		p.faults[placeTrade] = d.series(0.3, ofFunctions...)
+	}
+	return p
+}
+
+type dice struct{ *rand.Rand }
+
+func (d dice) happens(chance float64) bool { return d.Float64() < chance }
+
+func (d dice) one(of ...fault) fault { return of[d.IntN(len(of))] }
+
+// series draws the faults of successive attempts, mostly none and at most as many as exhaust them.
+func (d dice) series(chance float64, of ...fault) []fault {
+	if !d.happens(chance) {
+		return nil
+	}
+	var s []fault
+	for range []int{1, 1, 1, 1, 1, 1, 2, 2, 3, maxAttempts}[d.IntN(10)] {
+		s = append(s, d.one(of...))
+	}
+	return s
+}
+
+func upTo(n int, s []fault) []fault { return s[:min(n, len(s))] }
+
+// answering draws who answers and how. A token is outdated when sending the request took more than one attempt.
+func (d dice) answering(p *plan, hasOutdatedToken bool) {
+	for _, i := range []struct {
+		fault    fault
+		chance   float64
+		possible bool
+	}{{outdated, 0.6, hasOutdatedToken}, {forged, 0.08, true}, {stranger, 0.06, true}} {
+		if d.happens(i.chance) && i.possible {
+			p.intrude = append(p.intrude, i.fault)
+		}
+	}
+	switch x := d.Float64(); {
+	case x < 0.08:
+		p.manner = unanswered
+	case x < 0.15:
+		p.manner = late
+		first := d.answer()
+		second := d.answer()
+		first.desk, second.desk = true, false
+		p.answers = []answer{first, second}
+	case x < 0.20:
+		p.manner = atTheDeadline
+		p.answers = []answer{d.answer()}
+		p.lead = time.Duration(d.IntN(81)-40) * time.Millisecond
+	case x < 0.34:
+		p.manner = atOnce
+		for range 2 + d.IntN(2) {
+			p.answers = append(p.answers, d.answer())
+		}
+	case x < 0.46:
+		p.manner = repeated
+		first := d.answer()
+		first.replyLost = d.happens(0.3)
+		again := first
+		again.replyLost = false
+		p.answers = append([]answer{first}, slices.Repeat([]answer{again}, 1+d.IntN(2))...)
+	default:
+		only := d.answer()
+		only.replyLost = d.happens(0.1)
+		p.answers = []answer{only}
+	}
+}
+
+func (d dice) answer() answer {
+	all := []decision.Answer{decision.Approve, decision.Approve, decision.Approve, decision.Buy, decision.Sell, decision.Decline}
+	return answer{decision: all[d.IntN(len(all))], desk: d.happens(0.6)}
+}
+
+// exhausts tells whether every attempt at a place fails.
+func (p plan) exhausts(at place) bool {
+	return len(p.faults[at]) == maxAttempts && p.faults[at][maxAttempts-1].fails()
+}
+
+// fails tells whether an attempt with this fault has to be made again.
+func (f fault) fails() bool {
+	return f != nothing && f != requestDuplicated && f != requestDelayed && f != malformedBeside
+}
+
+// waits tells whether the execution's wait goes on until its time is over, or nearly so.
+func (p plan) waits() bool {
+	return p.manner == unanswered || p.manner == late || p.manner == atTheDeadline
+}
+
+func (p plan) certainToTrade() bool {
+	switch p.manner {
+	case nothing, repeated:
+		return p.answers[0].decision != decision.Decline
+	case atOnce:
+		return !slices.ContainsFunc(p.answers, func(a answer) bool { return a.decision == decision.Decline })
+	}
+	return false
+}
+
+// allows tells whether an execution with this plan may end so.
+func (p plan) allows(o outcome) bool {
+	if p.exhausts(placeReport) {
+		switch o {
+		case failedTraded:
+			return p.reports(traded)
+		case failedUntraded:
+			return p.reports(declined) || p.reports(expired) || p.reports(failedUntraded)
+		case failedUnknown:
+			return p.reports(failedUnknown)
+		}
+		return false
+	}
+	return p.reports(o)
+}
+
+// reports tells whether the report may say so, sent or not.
+func (p plan) reports(o outcome) bool {
+	if p.exhausts(placeQuote) || p.exhausts(placeRecommendation) || p.exhausts(placeRequest) {
+		return o == failedUntraded
+	}
+	switch p.manner {
+	case unanswered, late:
+		return o == expired
+	case atTheDeadline:
+		if o == expired {
+			return true
+		}
+	}
+	candidates := p.answers
+	if p.manner == repeated {
+		candidates = candidates[:1]
+	}
+	return slices.ContainsFunc(candidates, func(a answer) bool {
+		switch {
+		case a.decision == decision.Decline:
+			return o == declined
+		case p.exhausts(placeTrade):
+			return o == failedUnknown
+		}
+		return o == traded
+	})
+}
+
+// count adds the plan's faults to those of others.
+func (p plan) count(n *[faults]int) {
+	for _, series := range p.faults {
+		for _, f := range series {
+			n[f]++
+		}
+	}
+	for _, f := range p.intrude {
+		n[f]++
+	}
+	for _, a := range p.answers {
+		if a.replyLost {
+			n[answerReplyLost]++
+		}
+	}
+	n[p.manner]++
+}
