@@ -306,6 +306,8 @@ var mutants = []struct {
 	// What a failure says.
 	{"certain where it is unknown", "failures say what is known", "Buy Failed is",
 		func(s specimen) { object(s.states["Buy Failed"]["Parameters"])["trade_placed"] = "no" }},
+	{"unknown where it is certain", "failures say what is known", "Buy Rejected is",
+		func(s specimen) { object(s.states["Buy Rejected"]["Parameters"])["trade_placed"] = "unknown" }},
 	{"any error taken for a rejection", "failures say what is known", "Sell Rejected is",
 		func(s specimen) { s.catch("Sell Stock", 1)["Next"] = "Sell Rejected" }},
 	{"rejections not told from errors", "failures say what is known", "Buy Stock: an InvalidRequest",
@@ -348,6 +350,12 @@ var mutants = []struct {
 		func(s specimen) { delete(s.of("RequestNotServedAlarm"), "AlarmDescription") }},
 	{"logs kept for ever", "logs", "outlives its use",
 		func(s specimen) { delete(s.of("BuyStockLogs"), "RetentionInDays") }},
+	{"logs kept when the stack goes", "logs", "outlives its use",
+		func(s specimen) {
+			r := s.Resources[s.id("SellStockLogs")]
+			r.DeletionPolicy = "Retain"
+			s.Resources[s.id("SellStockLogs")] = r
+		}},
 	{"an output without a description", "outputs", "the output DeskCommand has no description",
 		func(s specimen) {
 			output := s.Outputs["DeskCommand"]

@@ -29,7 +29,7 @@ var controls = []*control{
 		name:     "no-derived-id",
 		off:      "a new order id for each attempt",
 		protects: tradedTwice,
-		enough:   60,
+		enough:   40,
 		payload: func(at place, payload []byte) []byte {
 			if at != placeTrade {
 				return payload
@@ -64,7 +64,7 @@ var controls = []*control{
 		name:     "no-catch",
 		off:      "nothing caught",
 		protects: unreported,
-		enough:   40,
+		enough:   20,
 		template: editStates(func(all map[string]map[string]any) error {
 			for _, state := range all {
 				delete(state, "Catch")
@@ -76,7 +76,7 @@ var controls = []*control{
 		name:     "late-answers-accepted",
 		off:      "late answers told accepted",
 		protects: acceptedInVain,
-		enough:   40,
+		enough:   30,
 		reply: func(reply *httptest.ResponseRecorder) {
 			if strings.Contains(reply.Body.String(), "TaskTimedOut") {
 				*reply = *httptest.NewRecorder()
@@ -89,7 +89,7 @@ var controls = []*control{
 		name:     "no-approval",
 		off:      "nobody asked",
 		protects: unapproved,
-		enough:   20,
+		enough:   10,
 		template: editStates(func(all map[string]map[string]any) error {
 			all["Request Human Approval"] = map[string]any{"Type": "Pass", "Next": all["Request Human Approval"]["Next"]}
 			return nil
@@ -99,7 +99,7 @@ var controls = []*control{
 		name:     "decisions-retried",
 		off:      "answers retried like failures",
 		protects: askedAgain,
-		enough:   40,
+		enough:   20,
 		template: editStates(func(all map[string]map[string]any) error {
 			wait := all["Request Human Approval"]
 			retriers, _ := wait["Retry"].([]any)

@@ -22,9 +22,9 @@ type endOfExecution struct {
 	recommended  string
 	asked        bool   // its request was put on the queue
 	askedAgain   bool   // after an answer
-	answered     string // the event that an answer is recorded as: its name and what it holds
-	allowed      string // the side of the trade that the answer allows, if it was given rightly
-	timedOut     bool   // the wait
+	answered     string // what the answer holds that was recorded, if any was
+	allowed      string // the side of the trade that this answer allows, if it was given rightly
+	timedOut     bool   // the wait did
 }
 
 // readEnd reads the history of an execution that has ended.
@@ -122,18 +122,22 @@ type summary struct {
 	zero     [counters]int
 	examples [counters]string // of what should not be
 
-	unsent       int // reports whose publish was made to fail for good
-	slow         int // executions that expired before they could be answered
-	reportsAgain int // under their id
-	noticesAgain int
-	tradesAgain  int              // under their id
-	told         [refused + 1]int // answers
+	// What may be above 0.
+	plannedUnsent, unsent int // executions whose report was made to fail for good
+	reportsAgain          int // under their id
+	noticesAgain          int
+	tradesAgain           int              // under their id
+	told                  [refused + 1]int // answers
+	slow                  int              // executions that expired before they could be answered
 }
 
 func (r *run) summarize() *summary {
 	s := &summary{run: r}
 	for _, x := range r.executions {
 		x.plan.count(&s.planned)
+		if x.plan.exhausts(placeReport) {
+			s.plannedUnsent++
+		}
 		s.add(x)
 	}
 	s.zero[stray] = int(r.strayNotices.Load())
@@ -151,10 +155,8 @@ func (s *summary) found(c counter, x *execution, format string, args ...any) {
 
 // report is what a report says.
 type report struct {
-	Outcome     string
-	TradePlaced string `json:"trade_placed"`
-	trade       trade
-	id          string
+	result, tradePlaced, id string
+	trade                   trade // of a receipt
 }
 
 func readReport(message string) (report, error) {
@@ -173,7 +175,7 @@ func readReport(message string) (report, error) {
 	}
 	i := m.Input
 	return report{
-		Outcome: i.Outcome, TradePlaced: i.TradePlaced, id: i.ID,
+		result: i.Outcome, tradePlaced: i.TradePlaced, id: i.ID,
 		trade: trade{i.ID, i.Type, i.Symbol, fmt.Sprint(i.Price), fmt.Sprint(i.Qty)},
 	}, nil
 }
@@ -244,7 +246,7 @@ func (s *summary) addReports(x *execution) {
 
 // outcome is what the report says of how the execution ended.
 func (r report) outcome() (outcome, bool) {
-	switch r.Outcome + " " + r.TradePlaced {
+	switch r.result + " " + r.tradePlaced {
 	case "traded ":
 		return traded, true
 	case "declined ":
@@ -382,18 +384,18 @@ func (s *summary) writeCounters(row func(label string, values ...any)) {
 	for c, n := range s.zero {
 		row("  "+counterLabels[c], "", n)
 	}
-	row("Counted apart", "", "*")
+	row("Counted apart", "planned", "*")
+	row("  executions whose report was made to fail for good", s.plannedUnsent, s.unsent)
 	for _, line := range []struct {
 		label string
 		n     int
 	}{
-		{"executions whose report was made to fail for good", s.unsent},
 		{"reports repeated under their id", s.reportsAgain},
 		{"notices repeated", s.noticesAgain},
 		{"trades repeated under their id", s.tradesAgain},
-		{"decisions told accepted, which all counted", s.told[accepted]},
-		{"decisions told refused, of which none counted", s.told[refused]},
-		{"decisions whose fate nobody was told", s.told[unknown]},
+		{"decisions told accepted", s.told[accepted]},
+		{"decisions told refused", s.told[refused]},
+		{"decisions of which nothing was told, the reply being lost", s.told[unknown]},
 		{"executions that expired since this machine was too busy", s.slow},
 		{"batches with good and malformed messages", int(s.mixedBatches.Load())},
 	} {

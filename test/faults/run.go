@@ -36,7 +36,7 @@ const (
 	retryInterval = 10 * time.Millisecond
 	// inFlight is how many executions run at once.
 	inFlight = 100
-	// patience is how long the queue may take to run empty, and the goroutines to end.
+	// patience is how long a notice may take to come, the queue to run empty and the goroutines to end.
 	patience = 15 * time.Second
 )
 
@@ -60,6 +60,7 @@ type execution struct {
 	waiting chan struct{} // closed when its request is on the queue
 	expired chan struct{} // closed when its wait has timed out
 	ended   chan struct{}
+	noticed chan struct{} // closed when its first notice has arrived
 
 	mu       sync.Mutex
 	attempts [places]int
@@ -81,6 +82,7 @@ func newExecution(number int, p plan) *execution {
 		waiting: make(chan struct{}),
 		expired: make(chan struct{}),
 		ended:   make(chan struct{}),
+		noticed: make(chan struct{}),
 		trades:  map[trade]int{},
 	}
 }
@@ -247,7 +249,7 @@ func (r *run) runAll(ctx context.Context, progress io.Writer) error {
 	var ended atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
-	stop := every(5*time.Second, func(since time.Duration) {
+	stop := every(10*time.Second, func(since time.Duration) {
 		fmt.Fprintf(progress, "%d of %d executions have ended, after %s\n", ended.Load(), r.n, since.Round(time.Second))
 	})
 	defer stop()
@@ -307,8 +309,17 @@ func (r *run) execute(ctx context.Context, x *execution) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	x.end, err = r.readEnd(x, arn)
-	return err
+	if x.end, err = r.readEnd(x, arn); err != nil || !x.end.asked || r.control != nil {
+		return err
+	}
+	// One poller serves the queue: executions that came faster than it can serve would have their requests expire there.
+	select {
+	case <-x.noticed:
+	case <-time.After(patience):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // drain waits until the queue is empty, and returns how many messages are left.
@@ -389,6 +400,7 @@ func (r *run) receive(n system.Notification) {
 		x.reports = append(x.reports, n.Message)
 	} else {
 		x.notices++
+		closeOnce(x.noticed)
 	}
 }
 
