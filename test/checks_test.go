@@ -710,6 +710,10 @@ func checkFailures(tpl template) (found problems) {
 		if placed == "unknown" {
 			p["cause.$"] = fmt.Sprintf("States.Format('%s failed, it is unknown whether order {} was placed: {}', $.quote_id, States.JsonToString(%s))", failed, path)
 		}
+		if failed == "Request Human Approval" { // an answer may come without an error name, and the end needs text
+			delete(p, "failure.$")
+			p["failure"] = map[string]any{"Error.$": fmt.Sprintf("States.Format('{}', %s.Error)", path)}
+		}
 		if failed == m.StartAt { // there is no quote yet
 			p["id.$"] = "$$.Execution.Name"
 			for _, key := range []string{"symbol.$", "qty.$", "stock_price.$"} {

@@ -320,6 +320,12 @@ var mutants = []struct {
 		func(s specimen) { s.catch("Request Human Approval", 2)["ResultPath"] = "$.answer" }},
 	{"a failure without the order's id", "failures say what is known", "Sell Failed is",
 		func(s specimen) { delete(object(s.states["Sell Failed"]["Parameters"]), "id.$") }},
+	{"an error name that may be null", "failures say what is known", "Approval Request Failed is",
+		func(s specimen) {
+			p := object(s.states["Approval Request Failed"]["Parameters"])
+			delete(p, "failure")
+			p["failure.$"] = "$.failure"
+		}},
 	{"a failure's report thrown away", "failures say what is known", "Quote Failed is",
 		func(s specimen) { s.states["Quote Failed"]["ResultPath"] = nil }},
 	{"a failure reported as a result", "failures say what is known", "Recommendation Unknown is",

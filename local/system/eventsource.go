@@ -14,6 +14,9 @@ import (
 	"stocktrading/local/assembly"
 )
 
+// pollers is how many batches are served at once; Lambda begins with five.
+const pollers = 5
+
 // eventSourceMapping is Lambda's poller of the queue. It works with the permissions of
 // the function's role.
 type eventSourceMapping struct {
@@ -55,7 +58,9 @@ func (s *System) startEventSourceMapping(ctx context.Context) error {
 	}
 	role, _ := m.function.Properties["Role"].(string)
 	m.client = sqs.NewFromConfig(s.AWSConfig(s.principals.accessKey(role)))
-	s.background.Go(func() { m.poll(ctx) })
+	for range pollers {
+		s.background.Go(func() { m.poll(ctx) })
+	}
 	return nil
 }
 
@@ -98,6 +103,9 @@ func (m *eventSourceMapping) serveBatch(ctx context.Context) bool {
 	}
 	if len(out.Messages) == 0 {
 		return false
+	}
+	if len(out.Messages) == int(m.batchSize) {
+		m.system.messaging.tellPoller() // there may be more than this one can serve
 	}
 	kept, err := m.invoke(ctx, out.Messages)
 	if err != nil {

@@ -163,10 +163,15 @@ func (m *messaging) expire() {
 func (m *messaging) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.router.ServeHTTP(w, r)
 	if strings.Contains(r.Header.Get("X-Amz-Target"), ".SendMessage") {
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		m.tellPoller()
+	}
+}
+
+// tellPoller wakes a poller of the queue, if one is idle.
+func (m *messaging) tellPoller() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
 	}
 }
 

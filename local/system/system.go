@@ -80,14 +80,14 @@ type System struct {
 
 // Start brings the system up. Its messaging part has package-level state, so there is
 // one system in a process at a time.
-func Start(ctx context.Context, c Config) (s *System, err error) {
+func Start(ctx context.Context, c Config) (_ *System, err error) {
 	listener := c.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
 		}
 	}
-	s = &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog}
+	s := &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog}
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}

@@ -247,3 +247,26 @@ func TestAutomaticApproval(t *testing.T) {
 		t.Errorf("status %s, report %v", x.Status, report)
 	}
 }
+
+// What goes wrong at the start is told, and leaves nothing behind that a later start would meet.
+func TestStartFails(t *testing.T) {
+	root, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := setup.Prepare(t.Context(), root, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Remove()
+	cloud, err := assembly.Read(ready.Assembly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s, err := system.Start(t.Context(), system.Config{Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: "no-such-node"})
+		if s != nil || err == nil || !strings.Contains(err.Error(), "no-such-node") {
+			t.Fatalf("got %v, %v; want an error that names the missing program", s, err)
+		}
+	}
+}
