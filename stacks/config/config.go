@@ -5,7 +5,9 @@ package config
 import (
 	"fmt"
 	"net/mail"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Approval says who approves a trade.
@@ -58,6 +60,9 @@ func FromContext(lookup func(key string) any) (Config, error) {
 	return c, nil
 }
 
+// hidden tells a character that a reader of the configuration would not see.
+func hidden(c rune) bool { return !unicode.IsPrint(c) }
+
 // set puts a value in its field, and tells what the key allows and whether the value is that.
 func (c *Config) set(key, value string) (allowed string, valid bool) {
 	switch key {
@@ -67,7 +72,7 @@ func (c *Config) set(key, value string) (allowed string, valid bool) {
 	case "approverEmail":
 		address, err := mail.ParseAddress(value)
 		c.ApproverEmail = value
-		return `an e-mail address such as "you@example.com"`, err == nil && address.Address == value
+		return `an e-mail address such as "you@example.com"`, err == nil && address.Address == value && !strings.ContainsFunc(value, hidden)
 	default: // approvalTimeout
 		d, err := time.ParseDuration(value)
 		c.ApprovalTimeout = d

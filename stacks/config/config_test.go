@@ -30,6 +30,8 @@ func TestFromContext(t *testing.T) {
 		{"too long", map[string]any{"approvalTimeout": "337h"}, config.Config{}, "approvalTimeout"},
 		{"a number", map[string]any{"approvalTimeout": 90.0}, config.Config{}, "context key approvalTimeout is 90, want a duration"},
 		{"no address", map[string]any{"approverEmail": "me"}, config.Config{}, `context key approverEmail is "me", want an e-mail address`},
+		{"an address with an invisible character", map[string]any{"approverEmail": "me\u200b@example.com"}, config.Config{}, "approverEmail"},
+		{"an address that reads backwards", map[string]any{"approverEmail": "me\u202e@example.com"}, config.Config{}, "approverEmail"},
 		{"a named address", map[string]any{"approverEmail": "Me <me@example.com>"}, config.Config{}, "approverEmail"},
 		{"null is not set", map[string]any{"approval": nil, "approverEmail": nil, "approvalTimeout": nil}, config.Default(), ""},
 		{"approval an array", map[string]any{"approval": []any{"human"}}, config.Config{}, `context key approval is []interface {}{"human"}, want "human" or "automatic"`},
