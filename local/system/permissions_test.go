@@ -107,6 +107,8 @@ func (r *running) tour(t *testing.T, human bool) []string {
 	d := r.newDenials()
 	_, err := r.desk.List(ctx)
 	d.note(err)
+	_, err = r.desk.Definition(ctx)
+	d.note(err)
 	answers := []decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}
 	var ended sync.WaitGroup
 	for _, answer := range answers {
@@ -123,6 +125,8 @@ func (r *running) tour(t *testing.T, human bool) []string {
 				d.note(err)
 				time.Sleep(5 * time.Millisecond)
 			}
+			_, err := r.desk.Open(ctx, arn)
+			d.note(err)
 			r.Engine().Wait(ctx, arn)
 			r.Engine().StopExecution(states.StopExecutionInput{ExecutionARN: arn}) // if it was left waiting
 		})
