@@ -4,30 +4,25 @@
 const main = document.getElementById("main");
 const connection = document.getElementById("connection");
 
-// take puts the new content of an element in its place, and leaves alone what is the same:
-// a person may have the focus, a selection or an open detail there.
+// take makes an element what the fresh one is and keeps its nodes, so that the focus, a
+// selection, an open detail and a click that has begun stay where they are.
 function take(old, fresh) {
-  if (old.innerHTML === fresh.innerHTML) return;
-  if (old.dataset.append !== undefined) {
-    for (const row of fresh.querySelectorAll(":scope > [id]")) {
-      if (!document.getElementById(row.id)) old.append(document.importNode(row, true));
-    }
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = fresh.nodeValue;
     return;
   }
-  const before = old.querySelectorAll("svg g[id], svg a");
-  const after = fresh.querySelectorAll("svg g[id], svg a");
-  if (before.length > 0 && before.length === after.length) {
-    before.forEach((group, i) => {
-      for (const name of ["class", "aria-label"]) {
-        const value = after[i].getAttribute(name);
-        if (value !== null && value !== group.getAttribute(name)) group.setAttribute(name, value);
-      }
-    });
-    return;
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  const focus = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-  old.replaceChildren(...document.importNode(fresh, true).childNodes);
-  if (focus !== null) old.querySelector(`[href="${CSS.escape(focus)}"]`)?.focus();
+  const children = [...fresh.childNodes];
+  children.forEach((child, i) => {
+    const now = old.childNodes[i];
+    if (!now) old.append(document.importNode(child, true));
+    else if (now.nodeName !== child.nodeName) now.replaceWith(document.importNode(child, true));
+    else take(now, child);
+  });
+  while (old.childNodes.length > children.length) old.lastChild.remove();
 }
 
 async function look() {
