@@ -109,14 +109,34 @@ type browser struct {
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	allocator, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+	path := chromium(t)
+	profile, err := os.MkdirTemp("", "desk-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Processes of the browser may outlive it for a moment, and write.
+		for range 50 {
+			if os.RemoveAll(profile) == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Errorf("the browser's profile %s can't be removed", profile)
+	})
+	allocator, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
 		chromedp.WindowSize(1360, 1120), chromedp.Flag("force-device-scale-factor", "1"),
-		chromedp.Env("HOME="+t.TempDir()),
+		chromedp.Env("HOME="+profile),
 	)...)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("close the browser: %v", err)
+		}
+		cancel()
+	})
 	b := &browser{ctx, t}
 	b.run("start", network.Enable())
 	return b
