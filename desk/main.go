@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/web"
 	"stocktrading/lambdas/trading"
 )
 
@@ -27,6 +28,7 @@ const usage = `desk shows which trades wait for a person's decision, and decides
   go run ./desk [flags] buy EXECUTION          buy, whatever is recommended
   go run ./desk [flags] sell EXECUTION         sell, whatever is recommended
   go run ./desk [flags] decline EXECUTION      trade nothing
+  go run ./desk [flags] -web                   all of it as a page in your browser
 
 EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; after
 -- there are none.
@@ -35,6 +37,7 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
                        $STATE_MACHINE_ARN. The ARN of an execution names its own.
   -reason TEXT         why, for an answer; up to 1000 characters, and recorded
   -json                the list for scripts, as a JSON array
+  -web                 a page on this machine alone; Ctrl-C ends it
 
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
@@ -106,6 +109,7 @@ type order struct {
 	machine   decision.Machine
 	hint      string // the flag that names the machine, for the commands that are shown
 	json      bool
+	web       bool
 	execution string          // its ARN or name; empty for the list
 	answer    decision.Answer // Later: ask
 	reason    string
@@ -127,6 +131,7 @@ func parse(args []string, getenv func(string) string) (order, error) {
 		flags.StringVar(&machine, "state-machine", "", "")
 		flags.StringVar(&o.reason, "reason", "", "")
 		flags.BoolVar(&o.json, "json", false, "")
+		flags.BoolVar(&o.web, "web", false, "")
 	})
 	if err != nil {
 		return o, err
@@ -146,6 +151,8 @@ func parse(args []string, getenv func(string) string) (order, error) {
 		o.execution = words[0]
 	}
 	switch {
+	case o.web && (o.execution != "" || o.json):
+		return o, wrongUse("-web stands for itself: choose the execution on the page")
 	case o.json && o.execution != "":
 		return o, wrongUse("-json is for the list")
 	case given["reason"] && o.answer == decision.Later:
@@ -214,6 +221,11 @@ func (o order) perform(ctx context.Context, w world) error {
 	client, who, err := w.connect(ctx, o.machine.Region)
 	if err != nil {
 		return err
+	}
+	if o.web {
+		return web.Serve(ctx, web.Config{Client: client, Machine: o.machine, Who: who, Tell: func(address string) {
+			fmt.Fprintf(w.stdout, "Open the desk in your browser; this address works once: %s\n", address)
+		}})
 	}
 	desk := decision.New(client, o.machine, who)
 	terminal := decision.NewTerminal(w.stdin, w.stdout, decision.Colour(w.stdout, w.getenv))

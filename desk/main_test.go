@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"strings"
 	"testing"
@@ -152,6 +154,8 @@ func TestRun(t *testing.T) {
 		{name: "flag as a word", args: []string{"approve", "--", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
 		{name: "flag as the second word", args: []string{"--", "approve", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
 		{name: "JSON of one", args: []string{"order-1", "-json"}, status: 2, stderr: "desk: -json is for the list" + help},
+		{name: "page of one", args: []string{"-web", "order-1"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
+		{name: "page as JSON", args: []string{"-web", "-json"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
 		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
 		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
 	} {
@@ -188,6 +192,49 @@ func TestHostileName(t *testing.T) {
 	}
 	if status, _, stderr := (person{}).runs(t, s, "approve", "it'sreversed"); status != 0 {
 		t.Errorf("the command that is shown: status %d, stderr %q", status, stderr)
+	}
+}
+
+// told is the first line that is written to it.
+type told chan string
+
+func (t told) Write(p []byte) (int, error) {
+	select {
+	case t <- string(p):
+	default:
+	}
+	return len(p), nil
+}
+
+// The page is there until the command is interrupted.
+func TestWeb(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	out, ended := make(told, 1), make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"-web"}, world{
+			stdout: out, stderr: io.Discard, getenv: func(string) string { return sfntest.Machine },
+			connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
+				return waiting(), func(context.Context) (string, error) { return me, nil }, nil
+			},
+		})
+	}()
+	_, address, _ := strings.Cut(strings.TrimSpace(<-out), "once: ")
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := (&http.Client{Jar: jar}).Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	page, err := io.ReadAll(reply.Body)
+	if err != nil || !strings.Contains(string(page), "1 trade waits") || strings.Contains(string(page), "hush") {
+		t.Errorf("error %v, the page:\n%s", err, page)
+	}
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d, want 0", status)
 	}
 }
 

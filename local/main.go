@@ -23,6 +23,7 @@ import (
 	"golang.org/x/term"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/web"
 	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
@@ -78,6 +79,7 @@ type options struct {
 	decision string
 	reason   string
 	serve    bool
+	web      bool // and serve
 	port     int
 	logs     bool
 }
@@ -85,13 +87,14 @@ type options struct {
 const usage = `Usage: go run ./local [flags]
 
 Runs one trade through the whole system on this machine and shows each step, or keeps
-the system up with -serve.
+the system up with -serve or -web.
 
   go run ./local                                  asks for your decision
   go run ./local -decision decline -reason "no"   decides by itself
   go run ./local -input '{"symbol":"AMZN","qty":5}'
   go run ./local -c approvalTimeout=30s           a deployment's configuration
   go run ./local -serve                           for the AWS CLI, SDKs and the desk
+  go run ./local -web                             the desk as a page in your browser
 
 Flags:
 `
@@ -116,6 +119,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.decision, "decision", "", "`approve, buy, sell or decline`, in place of a question")
 	flags.StringVar(&o.reason, "reason", "", "the decision's reason")
 	flags.BoolVar(&o.serve, "serve", false, "keep the system up")
+	flags.BoolVar(&o.web, "web", false, "keep the system up, with the desk as a page in your browser")
 	flags.IntVar(&o.port, "port", 0, "the endpoint's port on 127.0.0.1; 0 takes any free one")
 	flags.BoolVar(&o.logs, "logs", false, "show the functions' logs")
 	if err := flags.Parse(args); err != nil {
@@ -124,6 +128,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 		}
 		return o, usageError{err}
 	}
+	o.serve = o.serve || o.web
 	var err error
 	switch o.config, err = config.FromContext(func(key string) any { return o.context[key] }); {
 	case err != nil:
@@ -135,7 +140,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	case o.decision != "" && !slices.Contains([]decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}, decision.Answer(o.decision)):
 		return o, usageError{fmt.Errorf("-decision is %q, want approve, buy, sell or decline", o.decision)}
 	case o.decision != "" && o.serve:
-		return o, usageError{errors.New("-decision answers one trade; with -serve decide at the desk")}
+		return o, usageError{errors.New("-decision answers one trade; with -serve or -web decide at the desk")}
 	case o.decision != "" && o.config.Approval == config.AutomaticApproval:
 		return o, usageError{errors.New("-decision has nothing to decide with -c approval=automatic")}
 	case o.decision == "" && !terminal && !o.serve && o.config.Approval == config.HumanApproval:
@@ -189,7 +194,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	}
 	defer s.Close()
 	if o.serve {
-		return serve(ctx, s, stdout)
+		return o.keepUp(ctx, s, stdout)
 	}
 	return o.trade(ctx, s, p, stdin, stdout)
 }
@@ -228,8 +233,8 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 	}
 }
 
-// serve keeps the system up until it is interrupted.
-func serve(ctx context.Context, s *system.System, stdout io.Writer) error {
+// keepUp keeps the system up until it is interrupted.
+func (o options) keepUp(ctx context.Context, s *system.System, stdout io.Writer) error {
 	environment := fmt.Sprintf("AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=%%s AWS_SECRET_ACCESS_KEY=local", s.Endpoint(), system.Region)
 	fmt.Fprintf(stdout, `The system is up at %s. Ctrl-C ends it.
 
@@ -242,12 +247,40 @@ Decide:
     go run ./desk -state-machine %s
 
 `, s.Endpoint(), "developer", s.StateMachineARN(), system.Approver, s.StateMachineARN())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	page := make(chan error, 1)
+	if o.web {
+		go func() { page <- servePage(ctx, s, stdout) }()
+	}
 	select {
 	case <-ctx.Done():
 		return nil
+	case err := <-page:
+		return err
 	case <-s.Engine().Done():
 		return s.Engine().Err()
 	}
+}
+
+// servePage serves the desk's page: with the approver's permissions, and the developer's
+// to start executions.
+func servePage(ctx context.Context, s *system.System, stdout io.Writer) error {
+	machine, err := decision.ParseMachine(s.StateMachineARN())
+	if err != nil {
+		return err
+	}
+	cfg := s.AWSConfig(system.Approver)
+	return web.Serve(ctx, web.Config{
+		Client: decision.NewClient(cfg), Machine: machine, Who: decision.Caller(cfg),
+		Start: func(name, input string) (string, error) {
+			arn, err := s.Engine().StartExecution(name, []byte(input))
+			return decision.Execution{ARN: arn}.Name(), err
+		},
+		Tell: func(address string) {
+			fmt.Fprintf(stdout, "Open the desk in your browser; this address works once: %s\n", address)
+		},
+	})
 }
 
 // patience is how long the notice may take to arrive before the question is asked.

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -366,6 +369,31 @@ func (s *served) testCLI(t *testing.T) {
 		if status := cli("describe-execution", "--execution-arn", execution)["status"]; status != "SUCCEEDED" {
 			t.Errorf("describe-execution has status %v", status)
 		}
+	}
+}
+
+func TestServePage(t *testing.T) {
+	s := startServe(t, "-web")
+	opened := regexp.MustCompile(`this address works once: (http://127\.0\.0\.1:\S+)`)
+	var address []string
+	for deadline := time.Now().Add(20 * time.Second); address == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		address = opened.FindStringSubmatch(s.output.String())
+	}
+	if address == nil {
+		t.Fatalf("no address is printed:\n%s", s.output)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := (&http.Client{Jar: jar}).Get(address[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	page, err := io.ReadAll(reply.Body)
+	if err != nil || !strings.Contains(string(page), "Nothing waits for a decision.") || !strings.Contains(string(page), "local run") {
+		t.Errorf("error %v, the page:\n%s", err, page)
 	}
 }
 

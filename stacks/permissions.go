@@ -71,11 +71,11 @@ func addApproverPolicy(stack awscdk.Stack, stateMachine awsstepfunctions.StateMa
 		Description: jsii.String("For the people who decide about trades: see what waits, and answer."),
 		Statements: &[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:   jsii.Strings("states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"),
+				Actions:   jsii.Strings("states:DescribeStateMachine", "states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"),
 				Resources: &[]*string{stateMachine.StateMachineArn()},
 			}),
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:   jsii.Strings("states:GetExecutionHistory"),
+				Actions:   jsii.Strings("states:DescribeExecution", "states:GetExecutionHistory"),
 				Resources: &[]*string{executions},
 			}),
 		},

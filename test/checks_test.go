@@ -196,10 +196,12 @@ func checkPermissions(tpl template) (found problems) {
 	if environment["APPROVAL"] == "automatic" {
 		want = append(want, permission{"RequestHumanApprovalRole", "states:SendTaskSuccess", "StockTradingStateMachine"})
 	}
-	for _, action := range []string{"states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"} {
+	for _, action := range []string{"states:DescribeStateMachine", "states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"} {
 		want = append(want, permission{"ApproverPolicy", action, "StockTradingStateMachine"})
 	}
-	want = append(want, permission{"ApproverPolicy", "states:GetExecutionHistory", "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:StockTradingStateMachine.Name:*"})
+	for _, action := range []string{"states:DescribeExecution", "states:GetExecutionHistory"} {
+		want = append(want, permission{"ApproverPolicy", action, "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:StockTradingStateMachine.Name:*"})
+	}
 	got := tpl.permissions()
 	for _, p := range got {
 		if !slices.Contains(want, p) {

@@ -25,6 +25,8 @@ import (
 type Client interface {
 	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
 	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput, ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	DescribeStateMachine(context.Context, *sfn.DescribeStateMachineInput, ...func(*sfn.Options)) (*sfn.DescribeStateMachineOutput, error)
 	SendTaskSuccess(context.Context, *sfn.SendTaskSuccessInput, ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
 	SendTaskFailure(context.Context, *sfn.SendTaskFailureInput, ...func(*sfn.Options)) (*sfn.SendTaskFailureOutput, error)
 }
@@ -165,7 +167,7 @@ func (d *Desk) Find(ctx context.Context, execution string) (Wait, error) {
 		return Wait{}, err
 	}
 	t, err := d.history(ctx, arn, wholePage, asks)
-	if errors.Is(err, errNoExecution) {
+	if errors.Is(err, ErrNoExecution) {
 		if arn = d.lookalike(ctx, arn); arn == "" {
 			return Wait{}, err
 		}

@@ -63,7 +63,7 @@ func (m Machine) execution(s string) (string, error) {
 			return "", problem(ErrWrongUse, "%s is no execution of %s: name its own state machine, or none", trading.OneLine(s, maxARN), m.ARN)
 		}
 	}
-	if !validName(name) {
+	if !ValidName(name) {
 		return "", problem(ErrWrongUse, "%s is not the name of an execution: that has 1 to 80 characters, no spaces and none of %s",
 			trading.ShellQuote(trading.OneLine(name, maxARN)), forbidden)
 	}
@@ -74,7 +74,8 @@ func (m Machine) execution(s string) (string, error) {
 // characters aside.
 const forbidden = "<>{}[]?*\"#%\\^|~`$&,;:/"
 
-func validName(name string) bool {
+// ValidName tells whether an execution can have a name.
+func ValidName(name string) bool {
 	n := utf8.RuneCountInString(name)
 	return n >= 1 && n <= 80 && !strings.ContainsFunc(name, func(c rune) bool {
 		return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune(forbidden, c)

@@ -25,9 +25,10 @@ var (
 	ErrNotYet = errors.New("nothing is asked yet")
 	// ErrWrongUse: what was asked of the desk can't be, whatever the state of things.
 	ErrWrongUse = errors.New("wrong use")
+	// ErrNoExecution: there is no execution of that name.
+	ErrNoExecution = fmt.Errorf("%w doesn't exist", errThisExecution)
 
 	errThisExecution = errors.New("the history of one execution")
-	errNoExecution   = fmt.Errorf("%w doesn't exist", errThisExecution)
 )
 
 // failure is an error as one sentence for a person. Of the error that led to it, it holds
@@ -48,11 +49,13 @@ func problem(is error, format string, args ...any) error {
 type action string
 
 const (
-	listExecutions      action = "states:ListExecutions"
-	getExecutionHistory action = "states:GetExecutionHistory"
-	sendTaskSuccess     action = "states:SendTaskSuccess"
-	sendTaskFailure     action = "states:SendTaskFailure"
-	getCallerIdentity   action = "sts:GetCallerIdentity"
+	listExecutions       action = "states:ListExecutions"
+	getExecutionHistory  action = "states:GetExecutionHistory"
+	describeExecution    action = "states:DescribeExecution"
+	describeStateMachine action = "states:DescribeStateMachine"
+	sendTaskSuccess      action = "states:SendTaskSuccess"
+	sendTaskFailure      action = "states:SendTaskFailure"
+	getCallerIdentity    action = "sts:GetCallerIdentity"
 )
 
 // sends tells whether the call's input holds a token, which its errors may quote.
@@ -121,7 +124,7 @@ func explainAPI(a action, arn string, err smithy.APIError) error {
 	case code == "StateMachineTypeNotSupported":
 		return problem(nil, "%s is an Express state machine, which asks nobody: name the stack's, its output StateMachineArn", arn)
 	case code == "ExecutionDoesNotExist":
-		return problem(errNoExecution, "there is no execution %s: \"go run ./desk\" lists what waits", arn)
+		return problem(ErrNoExecution, "there is no execution %s: \"go run ./desk\" lists what waits", arn)
 	case code == "InvalidArn":
 		return problem(errThisExecution, "Step Functions does not take %s for an ARN: compare it with the stack's output StateMachineArn", arn)
 	case a.sends():

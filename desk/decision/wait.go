@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 	"unicode/utf16"
 
@@ -58,6 +59,9 @@ func readWait(execution string, e types.HistoryEvent) Wait {
 
 // Name is the execution's name, safe to show on one line.
 func (w Wait) Name() string { return nameOf(w.Execution) }
+
+// ID tells the wait from others of its execution, which may ask again.
+func (w Wait) ID() string { return strconv.FormatInt(w.event, 10) }
 
 // MarshalJSON writes the wait for scripts, in ASCII, so that no text in it can do anything
 // to a terminal. What is unknown is null.

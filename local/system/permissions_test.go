@@ -104,6 +104,8 @@ func (r *running) tour(t *testing.T, human bool, p permission) []string {
 	d := r.newDenials(p)
 	_, err := r.desk.List(ctx)
 	d.note(err)
+	_, err = r.desk.Definition(ctx)
+	d.note(err)
 	answers := []decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}
 	var ended sync.WaitGroup
 	for _, answer := range answers {
@@ -120,6 +122,8 @@ func (r *running) tour(t *testing.T, human bool, p permission) []string {
 				d.note(err)
 				time.Sleep(5 * time.Millisecond)
 			}
+			_, err := r.desk.Open(ctx, arn)
+			d.note(err)
 			r.Engine().Wait(ctx, arn)
 			r.Engine().StopExecution(states.StopExecutionInput{ExecutionARN: arn}) // if it was left waiting
 		})

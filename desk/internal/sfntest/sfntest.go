@@ -2,6 +2,7 @@
 package sfntest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,8 @@ type Service struct {
 	OnHistory func(ctx context.Context, executionARN string, call func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error)
 	OnSend    func(ctx context.Context, call func() error) error // of either answer
 
+	Definition string // of the state machine
+
 	// Page, if not 0, is the most that a page of a list or a history holds.
 	Page int
 
@@ -43,7 +46,8 @@ type Service struct {
 
 // Execution is one execution of the state machine. Its history is what is appended to it.
 type Execution struct {
-	Name string
+	Name  string
+	Input string // {} if empty
 
 	service *Service
 	start   time.Time
@@ -161,7 +165,7 @@ func (s *Service) called(parts ...string) {
 	s.calls = append(s.calls, strings.Join(parts, " "))
 }
 
-// ListExecutions lists the executions whose last event is not about their end.
+// ListExecutions lists the executions.
 func (s *Service) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput, _ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
 	s.called("ListExecutions")
 	call := func() (*sfn.ListExecutionsOutput, error) { return s.list(in) }
@@ -174,18 +178,57 @@ func (s *Service) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInpu
 func (s *Service) list(in *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if aws.ToString(in.StateMachineArn) != Machine || in.StatusFilter != types.ExecutionStatusRunning {
+	if aws.ToString(in.StateMachineArn) != Machine {
 		return nil, &types.StateMachineDoesNotExist{}
 	}
 	var all []types.ExecutionListItem
 	for _, x := range slices.Backward(s.executions) { // the newest first, as on AWS
-		last := string(x.events[len(x.events)-1].Type)
-		if last == "ExecutionStarted" || !strings.HasPrefix(last, "Execution") {
-			all = append(all, types.ExecutionListItem{ExecutionArn: aws.String(Arn(x.Name)), Name: aws.String(x.Name), StartDate: aws.Time(x.start)})
+		if status := x.status(); in.StatusFilter == "" || status == in.StatusFilter {
+			all = append(all, types.ExecutionListItem{ExecutionArn: aws.String(Arn(x.Name)), Name: aws.String(x.Name), StartDate: aws.Time(x.start), Status: status})
 		}
 	}
 	page, next, err := paginate(all, in.NextToken, in.MaxResults, s.Page)
 	return &sfn.ListExecutionsOutput{Executions: page, NextToken: next}, err
+}
+
+// status is what the last event says, if it is about the end.
+func (x *Execution) status() types.ExecutionStatus {
+	switch x.events[len(x.events)-1].Type {
+	case types.HistoryEventTypeExecutionSucceeded:
+		return types.ExecutionStatusSucceeded
+	case types.HistoryEventTypeExecutionFailed:
+		return types.ExecutionStatusFailed
+	case types.HistoryEventTypeExecutionAborted:
+		return types.ExecutionStatusAborted
+	case types.HistoryEventTypeExecutionTimedOut:
+		return types.ExecutionStatusTimedOut
+	}
+	return types.ExecutionStatusRunning
+}
+
+// DescribeExecution describes an execution.
+func (s *Service) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	s.called("DescribeExecution")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.executions {
+		if Arn(x.Name) == aws.ToString(in.ExecutionArn) {
+			return &sfn.DescribeExecutionOutput{
+				ExecutionArn: in.ExecutionArn, StateMachineArn: aws.String(Machine), Name: aws.String(x.Name),
+				Status: x.status(), StartDate: aws.Time(x.start), Input: aws.String(cmp.Or(x.Input, "{}")),
+			}, nil
+		}
+	}
+	return nil, &types.ExecutionDoesNotExist{}
+}
+
+// DescribeStateMachine describes the state machine.
+func (s *Service) DescribeStateMachine(_ context.Context, in *sfn.DescribeStateMachineInput, _ ...func(*sfn.Options)) (*sfn.DescribeStateMachineOutput, error) {
+	s.called("DescribeStateMachine")
+	if aws.ToString(in.StateMachineArn) != Machine {
+		return nil, &types.StateMachineDoesNotExist{}
+	}
+	return &sfn.DescribeStateMachineOutput{StateMachineArn: in.StateMachineArn, Definition: aws.String(s.Definition)}, nil
 }
 
 // GetExecutionHistory returns a page of an execution's history.

@@ -1,0 +1,317 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"stocktrading/desk/decision"
+	"stocktrading/lambdas/trading"
+)
+
+// How often a page looks again, in seconds. AWS limits how often an account may.
+func (s *Server) poll(local, onAWS int) int {
+	if s.config.Start != nil {
+		return local
+	}
+	return onAWS
+}
+
+// waitView is a wait as the page shows it.
+type waitView struct {
+	decision.Wait
+	Raw     string // the execution's name as it is
+	Verb    string // what is recommended, in words
+	Waiting string
+	Left    string
+	Answers []answer
+}
+
+// answer is a way to decide.
+type answer struct {
+	Value  decision.Answer
+	Label  string
+	Detail string
+}
+
+func view(w decision.Wait, now time.Time) waitView {
+	v := waitView{Wait: w, Raw: decision.Execution{ARN: w.Execution}.Name(), Verb: line(w.Recommended, 20), Waiting: "unknown", Left: "unknown"}
+	if !w.Since.IsZero() {
+		v.Waiting = age(now.Sub(w.Since).Truncate(time.Second))
+	}
+	if !w.Deadline.IsZero() {
+		v.Left = age(w.Deadline.Sub(now).Truncate(time.Second))
+	}
+	if w.Problem != "" {
+		return v
+	}
+	buy, sell := answer{decision.Buy, "Buy", "buy"}, answer{decision.Sell, "Sell", "sell"}
+	switch trading.Side(w.Recommended) {
+	case trading.Buy:
+		sell.Label = "Sell instead"
+		v.Answers = []answer{{decision.Approve, "Approve", "buy"}, sell}
+	case trading.Sell:
+		buy.Label = "Buy instead"
+		v.Answers = []answer{{decision.Approve, "Approve", "sell"}, buy}
+	default:
+		v.Answers = []answer{buy, sell}
+	}
+	v.Answers = append(v.Answers, answer{decision.Decline, "Decline", "trade nothing"})
+	return v
+}
+
+// waits shows what waits for a decision.
+func (s *Server) waits(r *http.Request) (page, error) {
+	list, err := s.desk.List(r.Context())
+	if err != nil {
+		return page{}, err
+	}
+	now := time.Now()
+	var views []waitView
+	for _, w := range list {
+		views = append(views, view(w, now))
+	}
+	return page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(2, 20), Data: views}, nil
+}
+
+// decideView is a decision that is about to be sent, or was.
+type decideView struct {
+	waitView
+	Answer      answer
+	Consequence string
+	Reason      string
+	MaxReason   int
+	Record      string // of one that was sent
+}
+
+// choose finds the wait of a request and the answer that it names.
+func (s *Server) choose(r *http.Request) (v decideView, err error) {
+	name, value := r.FormValue("name"), decision.Answer(r.FormValue("answer"))
+	w, err := s.desk.Find(r.Context(), name)
+	if err != nil {
+		return v, err
+	}
+	v = decideView{waitView: view(w, time.Now()), Reason: r.FormValue("reason"), MaxReason: decision.MaxReason}
+	if v.Consequence, err = w.Consequence(value); err != nil {
+		return v, err
+	}
+	i := slices.IndexFunc(v.Answers, func(a answer) bool { return a.Value == value })
+	if i < 0 {
+		i = 0 // the recommended side by its name: the approval
+	}
+	v.Answer = v.Answers[i]
+	return v, nil
+}
+
+// confirm says what an answer leads to, before it is sent.
+func (s *Server) confirm(r *http.Request) (page, error) {
+	v, err := s.choose(r)
+	if err != nil {
+		return page{}, err
+	}
+	return page{Title: v.Answer.Label + "?", Section: "waits", Template: "confirm", Data: v}, nil
+}
+
+// errAnother: what was confirmed is not what waits now.
+var errAnother = &problem{decision.ErrGone, "nothing was sent: the execution asks something else now than what you saw; look again before you decide"}
+
+// decide sends an answer and shows what was recorded.
+func (s *Server) decide(r *http.Request) (page, error) {
+	v, err := s.choose(r)
+	if err != nil {
+		return page{}, err
+	}
+	if r.PostFormValue("wait") != v.ID() {
+		return page{}, errAnother
+	}
+	record, err := s.desk.Decide(r.Context(), v.Wait, v.Answer.Value, v.Reason)
+	if err != nil {
+		return page{}, err
+	}
+	v.Record = record.String()
+	return page{Title: "Decided", Section: "waits", Template: "decided", Data: v}, nil
+}
+
+// filter chooses executions of a status.
+type filter struct {
+	Value types.ExecutionStatus
+	Label string
+}
+
+var filters = []filter{
+	{"", "All"},
+	{types.ExecutionStatusRunning, "Running"},
+	{types.ExecutionStatusSucceeded, "Succeeded"},
+	{types.ExecutionStatusFailed, "Failed"},
+	{types.ExecutionStatusTimedOut, "Timed out"},
+	{types.ExecutionStatusAborted, "Aborted"},
+}
+
+type listView struct {
+	Status  types.ExecutionStatus
+	Filters []filter
+	List    []executionView
+	Next    string // the next page, if there is one
+}
+
+// executionView is an execution as the page shows it.
+type executionView struct {
+	decision.Execution
+	Took    string
+	Visits  []visit
+	Graph   template.HTML // made by this package from what it knows of SVG
+	NoGraph string        // why there is none
+	States  []stateView
+	Report  *report
+	Waiting bool
+}
+
+// stateView is a state and what an execution did there.
+type stateView struct {
+	ID, Name, Kind, Comment string
+	Visits                  []visit
+}
+
+func look(x decision.Execution, now time.Time) executionView {
+	end := x.Stopped
+	if end.IsZero() {
+		end = now
+	}
+	return executionView{Execution: x, Took: age(end.Sub(x.Started))}
+}
+
+// executions lists recent executions.
+func (s *Server) executions(r *http.Request) (page, error) {
+	status := types.ExecutionStatus(r.FormValue("status"))
+	if !slices.ContainsFunc(filters, func(f filter) bool { return f.Value == status }) {
+		return page{}, &problem{decision.ErrWrongUse, fmt.Sprintf("there is no status %q", line(string(status), 40))}
+	}
+	list, next, err := s.desk.Executions(r.Context(), status, r.FormValue("page"))
+	if err != nil {
+		return page{}, err
+	}
+	v := listView{Status: status, Filters: filters, Next: next}
+	for _, x := range list {
+		v.List = append(v.List, look(x, time.Now()))
+	}
+	return page{Title: "Executions", Section: "list", Template: "list", Poll: s.poll(2, 20), Data: v}, nil
+}
+
+// execution shows one execution.
+func (s *Server) execution(r *http.Request) (page, error) {
+	x, err := s.desk.Open(r.Context(), r.FormValue("name"))
+	if err != nil {
+		return page{}, err
+	}
+	p, _, err := s.picture(r.Context())
+	if err != nil {
+		return page{}, err
+	}
+	v := look(x, time.Now())
+	v.Visits = visits(x)
+	v.show(p)
+	if report, ok := readReport(x); ok {
+		v.Report = &report
+	}
+	poll := 0
+	if x.Status == types.ExecutionStatusRunning || p.pending {
+		poll = s.poll(1, 5)
+	}
+	if n := len(v.Visits); n > 0 {
+		v.Waiting = v.Visits[n-1].Status == waiting
+	}
+	return page{Title: line(x.Name(), 80), Section: "list", Template: "execution", Poll: poll, Data: v}, nil
+}
+
+// show puts the picture and the states into the view.
+func (v *executionView) show(p *picture) {
+	v.NoGraph = p.problem
+	if v.NoGraph == "" {
+		v.Graph = template.HTML(p.draw(v.Visits))
+	}
+	for _, state := range p.workflow.states {
+		v.States = append(v.States, stateView{ID: p.workflow.id(state.name), Name: state.name, Kind: state.kind, Comment: state.comment})
+	}
+	for _, visit := range v.Visits {
+		i := slices.IndexFunc(v.States, func(s stateView) bool { return s.Name == visit.State })
+		if i < 0 { // of another version of the definition
+			v.States = append(v.States, stateView{ID: fmt.Sprintf("s%d", len(v.States)), Name: visit.State})
+			i = len(v.States) - 1
+		}
+		v.States[i].Visits = append(v.States[i].Visits, visit)
+	}
+}
+
+type workflowView struct {
+	executionView
+	Definition string
+}
+
+// workflow shows the state machine by itself.
+func (s *Server) workflow(r *http.Request) (page, error) {
+	p, definition, err := s.picture(r.Context())
+	if err != nil {
+		return page{}, err
+	}
+	v := workflowView{Definition: definition}
+	v.show(p)
+	poll := 0
+	if p.pending {
+		poll = s.poll(1, 5)
+	}
+	return page{Title: "Workflow", Section: "workflow", Template: "workflow", Poll: poll, Data: v}, nil
+}
+
+// startView is the form that starts an execution.
+type startView struct {
+	Name, Input string
+	Odd         string // why the workflow will not like the input
+}
+
+const sampleInput = `{"symbol": "AMZN", "qty": 5}`
+
+func (s *Server) startForm(*http.Request) (page, error) {
+	return s.startPage(startView{Input: sampleInput}, "", 0), nil
+}
+
+func (s *Server) startPage(v startView, problem string, status int) page {
+	return page{Title: "Start an execution", Section: "start", Template: "start", Problem: problem, Status: status, Data: v}
+}
+
+// errOnAWS: the page starts executions on the local run alone.
+var errOnAWS = &problem{decision.ErrWrongUse, "executions on AWS are started in the AWS console or with the AWS CLI"}
+
+// maxInput is how many bytes Step Functions takes.
+const maxInput = 262144
+
+// start checks an input and starts an execution with it.
+func (s *Server) start(r *http.Request) (page, error) {
+	if s.config.Start == nil {
+		return page{}, errOnAWS
+	}
+	v := startView{Name: r.PostFormValue("name"), Input: r.PostFormValue("input")}
+	refuse := func(problem string) (page, error) { return s.startPage(v, problem, http.StatusBadRequest), nil }
+	var request trading.Request
+	switch err := json.Unmarshal([]byte(v.Input), &request); {
+	case !json.Valid([]byte(v.Input)):
+		return refuse("The input is not JSON; it looks like " + sampleInput + ".")
+	case len(v.Input) > maxInput:
+		return refuse(fmt.Sprintf("The input has %d bytes, and %d are allowed.", len(v.Input), maxInput))
+	case v.Name != "" && !decision.ValidName(v.Name):
+		return refuse("This can't be a name: it has 1 to 80 characters, no spaces and none of < > { } [ ] ? * \" # % \\ ^ | ~ ` $ & , ; : /")
+	case err != nil && r.PostFormValue("anyway") == "":
+		v.Odd = line(err.Error(), 300)
+		return refuse("The workflow will fail at this input: " + v.Odd + ".")
+	}
+	name, err := s.config.Start(v.Name, v.Input)
+	if err != nil {
+		return refuse(line(err.Error(), 300))
+	}
+	return page{Location: s.guard.base + "execution?name=" + url.QueryEscape(name)}, nil
+}

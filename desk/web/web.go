@@ -1,0 +1,222 @@
+// Package web is the desk as a page in a person's own browser: what waits, the answers,
+// the executions and the workflow's picture. It is served on this machine's loopback
+// address to the person who started it, and calls Step Functions as package decision does.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"stocktrading/desk/decision"
+)
+
+// Config is what a page is made of.
+type Config struct {
+	Client  decision.Client
+	Machine decision.Machine
+	Who     func(context.Context) (string, error) // who decides
+
+	// Start starts an execution on the local run and returns its name. Without it the page
+	// is one of AWS, where the console starts executions.
+	Start func(name, input string) (string, error)
+
+	// Tell is given the address to open, and a new one whenever that has been used.
+	Tell func(address string)
+}
+
+//go:embed static templates
+var files embed.FS
+
+// Server serves the page.
+type Server struct {
+	config Config
+	desk   *decision.Desk
+	guard  *guard
+	pages  *template.Template
+	routes *http.ServeMux
+	draw   func(dot string) (svg []byte, err error)
+
+	mu       sync.Mutex
+	pictures map[string]*picture // by the definition
+}
+
+// Serve serves the page on a free port of 127.0.0.1 until the context ends.
+func Serve(ctx context.Context, c Config) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the browser on 127.0.0.1: %w", err)
+	}
+	s := newServer(listener.Addr().String(), c)
+	s.draw = func(dot string) ([]byte, error) { return graphviz(ctx, dot) }
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	context.AfterFunc(ctx, func() { server.Close() })
+	go s.picture(ctx) // so that it is there when it is looked at
+	s.guard.invite()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the browser: %w", err)
+	}
+	return nil
+}
+
+// newServer returns a server that answers to a host and port.
+func newServer(host string, c Config) *Server {
+	s := &Server{
+		config: c, desk: decision.New(c.Client, c.Machine, c.Who), guard: newGuard(host, c.Tell),
+		routes: http.NewServeMux(), pictures: map[string]*picture{},
+	}
+	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
+		"line": func(text string) string { return line(text, 300) }, "lines": lines,
+		"age": age, "stamp": stamp,
+	}).ParseFS(files, "templates/*.html"))
+	for pattern, h := range map[string]handler{
+		"GET /{$}":       s.waits,
+		"GET /decide":    s.confirm,
+		"POST /decide":   s.decide,
+		"GET /list":      s.executions,
+		"GET /execution": s.execution,
+		"GET /workflow":  s.workflow,
+		"GET /start":     s.startForm,
+		"POST /start":    s.start,
+	} {
+		s.routes.Handle(pattern, s.serve(h))
+	}
+	s.routes.Handle("GET /static/", http.FileServerFS(files))
+	return s
+}
+
+// ServeHTTP serves the page to who may see it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.guard.wrap(http.StripPrefix(s.guard.base[:len(s.guard.base)-1], s.routes)).ServeHTTP(w, r)
+}
+
+// page is what a template shows.
+type page struct {
+	Title    string
+	Section  string // of the navigation
+	Base     string
+	Form     string // the secret of the forms
+	Machine  string
+	Local    bool
+	Poll     int // seconds until the page looks again; 0 for never
+	Problem  string
+	Template string
+	Status   int    // of HTTP; 0 for OK
+	Location string // if not empty, the page to go to in place of this one
+	Data     any
+}
+
+// handler makes a page. An error is shown as a page of its own.
+type handler func(r *http.Request) (page, error)
+
+func (s *Server) serve(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := h(r)
+		if err != nil {
+			p = page{Title: "That did not work", Template: "problem", Problem: err.Error(), Status: status(err)}
+		}
+		if p.Location != "" {
+			http.Redirect(w, r, p.Location, http.StatusSeeOther)
+			return
+		}
+		p.Base, p.Form = s.guard.base, s.guard.form
+		p.Machine, p.Local = s.config.Machine.ARN, s.config.Start != nil
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if p.Status != 0 {
+			w.WriteHeader(p.Status)
+		}
+		// What is written is partly sent already when it fails, so there is nobody to tell.
+		_ = s.pages.ExecuteTemplate(w, p.Template, p)
+	})
+}
+
+// problem is an error as a sentence.
+type problem struct {
+	is       error // one of the desk's
+	sentence string
+}
+
+func (p *problem) Error() string { return p.sentence }
+func (p *problem) Unwrap() error { return p.is }
+
+// status is the HTTP status for an error of the desk.
+func status(err error) int {
+	switch {
+	case errors.Is(err, decision.ErrNoExecution):
+		return http.StatusNotFound
+	case errors.Is(err, decision.ErrGone), errors.Is(err, decision.ErrNotYet):
+		return http.StatusConflict
+	case errors.Is(err, decision.ErrWrongUse):
+		return http.StatusBadRequest
+	}
+	return http.StatusBadGateway
+}
+
+// picture returns the picture of the state machine as it is now, and its definition. One
+// that isn't known is drawn meanwhile, because that takes a while the first time.
+func (s *Server) picture(ctx context.Context) (*picture, string, error) {
+	definition, err := s.desk.Definition(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.pictures[definition]; ok {
+		return p, definition, nil
+	}
+	w, err := readWorkflow(definition)
+	if err != nil {
+		return nil, "", err
+	}
+	p := &picture{workflow: w, problem: "The workflow is being drawn. The first time, that takes a minute.", pending: true}
+	s.pictures[definition] = p
+	go func() {
+		drawn := s.paint(w)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pictures[definition] = drawn
+	}()
+	return p, definition, nil
+}
+
+// paint draws a workflow. Without a picture the page still lists the states.
+func (s *Server) paint(w workflow) *picture {
+	svg, err := s.draw(w.dot())
+	if err == nil {
+		var p *picture
+		if p, err = readPicture(w, svg); err == nil {
+			return p
+		}
+	}
+	return &picture{workflow: w, problem: "The workflow can't be drawn, which takes Go and the app's folder: " + err.Error()}
+}
+
+// age writes how long something lasts, as a person would say it.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "none"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 24*time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%dd %s", int(d.Hours())/24, (d % (24 * time.Hour)).Round(time.Minute))
+}
+
+// stamp writes a time.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}

@@ -1,0 +1,411 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stocktrading/desk/decision"
+	"stocktrading/desk/internal/sfntest"
+)
+
+const (
+	host  = "127.0.0.1:8080"
+	token = "AAAA+hush/hush=="
+	me    = "arn:aws:sts::123456789012:assumed-role/Approver/jo"
+)
+
+// desk is a page on an API in memory, and a browser that has entered.
+type desk struct {
+	*Server
+	service *sfntest.Service
+	started []string // the inputs of executions that were started on the page
+	told    []string
+}
+
+func newDesk(t *testing.T, local bool) *desk {
+	t.Helper()
+	definition, err := os.ReadFile("../../stacks/stock_trading.asl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := decision.ParseMachine(sfntest.Machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{service: &sfntest.Service{Definition: string(definition)}}
+	c := Config{
+		Client: d.service, Machine: machine, Who: func(context.Context) (string, error) { return me, nil },
+		Tell: func(address string) { d.told = append(d.told, address) },
+	}
+	if local {
+		c.Start = func(name, input string) (string, error) {
+			if name == "taken" {
+				return "", errors.New("ExecutionAlreadyExists")
+			}
+			d.started = append(d.started, input)
+			return "new one", nil
+		}
+	}
+	d.Server = newServer(host, c)
+	d.draw = func(string) ([]byte, error) { return nil, errors.New("no Graphviz here") }
+	d.guard.invite()
+	return d
+}
+
+// waiting adds an execution that asks.
+func (d *desk) waiting(name string, since time.Time, recommended string) {
+	d.service.Start(name, since).Ask(since, token, sfntest.Quote("AMZN", 62, 5, recommended))
+}
+
+// request is one of the person's browser; change may spoil it.
+func (d *desk) request(method, path string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://"+host+d.guard.base+path, strings.NewReader(form.Encode()))
+	r.AddCookie(&http.Cookie{Name: cookieName, Value: d.guard.secret})
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if method == http.MethodPost {
+		r.Header.Set("Origin", "http://"+host)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w
+}
+
+func (d *desk) get(t *testing.T, path string, status int) string {
+	t.Helper()
+	w := d.request(http.MethodGet, path, nil, nil)
+	if w.Code != status {
+		t.Errorf("GET %s: status %d, want %d:\n%s", path, w.Code, status, w.Body)
+	}
+	return w.Body.String()
+}
+
+func (d *desk) post(t *testing.T, path string, form url.Values, status int) string {
+	t.Helper()
+	form.Set("form", d.guard.form)
+	w := d.request(http.MethodPost, path, form, nil)
+	if w.Code != status {
+		t.Errorf("POST %s: status %d, want %d:\n%s", path, w.Code, status, w.Body)
+	}
+	return w.Body.String()
+}
+
+func wantText(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestDecide(t *testing.T) {
+	for _, test := range []struct {
+		name, recommended, answer, reason string
+		before, after, sent               string
+	}{
+		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at 62, total 310.", "approved by " + me, "SendTaskSuccess"},
+		{"the recommended side by its name", "sell", "sell", "", "This approves the recommendation and sells", "approved by " + me, "SendTaskSuccess"},
+		{"buy instead", "sell", "buy", "it will rise", "This goes against the recommendation and buys", "buy instead, it will rise", "SendTaskFailure " + token + " BuyInstead it will rise"},
+		{"sell instead", "buy", "sell", "", "This goes against the recommendation and sells", "sell instead", "SendTaskFailure " + token + " SellInstead"},
+		{"decline", "buy", "decline", "too <dear>", "This declines the recommendation. Nothing is traded.", "declined, too &lt;dear&gt;", "SendTaskFailure " + token + " TradeDeclined too <dear>"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t, false)
+			d.waiting("order-1", time.Now(), test.recommended)
+			query := url.Values{"name": {"order-1"}, "answer": {test.answer}}
+			shown := d.get(t, "decide?"+query.Encode(), http.StatusOK)
+			wantText(t, shown, test.before)
+			if sent := d.service.Calls("SendTask"); len(sent) != 0 {
+				t.Errorf("sent before the confirmation: %q", sent)
+			}
+			wait := regexp.MustCompile(`name="wait" value="(\d+)"`).FindStringSubmatch(shown)
+			if wait == nil {
+				t.Fatalf("the form doesn't say which wait it is about:\n%s", shown)
+			}
+			form := url.Values{"name": {"order-1"}, "answer": {test.answer}, "reason": {test.reason}, "wait": {wait[1]}}
+			wantText(t, d.post(t, "decide", form, http.StatusOK), "Recorded as", test.after)
+			if sent := d.service.Calls("SendTask"); len(sent) != 1 || !strings.HasPrefix(sent[0], test.sent) {
+				t.Errorf("sent %q, want %q", sent, test.sent)
+			}
+			wantText(t, d.post(t, "decide", form, http.StatusConflict), "too late, nothing was sent for order-1")
+			if sent := d.service.Calls("SendTask"); len(sent) != 1 {
+				t.Errorf("a second answer was sent: %q", sent)
+			}
+		})
+	}
+}
+
+func TestDecideRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		form   url.Values
+		status int
+		text   string
+	}{
+		{"another wait", url.Values{"name": {"order-1"}, "answer": {"approve"}, "wait": {"1"}}, http.StatusConflict, "asks something else now"},
+		{"no wait", url.Values{"name": {"order-1"}, "answer": {"approve"}}, http.StatusConflict, "asks something else now"},
+		{"no answer", url.Values{"name": {"order-1"}}, http.StatusBadRequest, "is no answer"},
+		{"an odd answer", url.Values{"name": {"order-1"}, "answer": {"<b>"}}, http.StatusBadRequest, "is no answer"},
+		{"no name", url.Values{"answer": {"approve"}}, http.StatusBadRequest, "is not the name of an execution"},
+		{"no execution", url.Values{"name": {"other"}, "answer": {"approve"}}, http.StatusNotFound, "there is no execution"},
+		{"not yet", url.Values{"name": {"busy"}, "answer": {"approve"}}, http.StatusConflict, "does not wait for a decision yet"},
+		{"of another machine", url.Values{"name": {strings.Replace(sfntest.Arn("order-1"), "StockTrading", "Other", 1)}, "answer": {"approve"}}, http.StatusBadRequest, "is no execution of"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t, false)
+			d.waiting("order-1", time.Now(), "sell")
+			d.service.Start("busy", time.Now())
+			wantText(t, d.post(t, "decide", test.form, test.status), test.text)
+			if sent := d.service.Calls("SendTask"); len(sent) != 0 {
+				t.Errorf("sent %q", sent)
+			}
+		})
+	}
+}
+
+func TestWaits(t *testing.T) {
+	d := newDesk(t, false)
+	wantText(t, d.get(t, "", http.StatusOK), "Nothing waits for a decision.")
+	now := time.Now()
+	d.waiting("younger", now.Add(-time.Minute), "buy")
+	d.waiting("older", now.Add(-2*time.Minute), "sell")
+	d.waiting("unclear", now.Add(-3*time.Second), "hold")
+	page := d.get(t, "", http.StatusOK)
+	wantText(t, page, "3 trades wait, the oldest first", "2m0s", "57m", "Buy instead", "Sell instead", "Decline", `answer=decline`)
+	if strings.Index(page, "Execution older") > strings.Index(page, "Execution younger") {
+		t.Error("the oldest is not first")
+	}
+	if n := strings.Count(page, "answer=approve"); n != 2 {
+		t.Errorf("%d can be approved, want 2: one recommends nothing", n)
+	}
+}
+
+func TestExecutions(t *testing.T) {
+	d := newDesk(t, false)
+	now := time.Now()
+	d.service.Start("won", now).Append(now, sfntest.Event("ExecutionSucceeded"))
+	d.service.Start("lost", now).Append(now, sfntest.Event("ExecutionFailed"))
+	d.waiting("open", now, "buy")
+	wantText(t, d.get(t, "list", http.StatusOK), "name=won", "name=lost", "name=open")
+	page := d.get(t, "list?status=FAILED", http.StatusOK)
+	wantText(t, page, "name=lost")
+	if strings.Contains(page, "name=won") || strings.Contains(page, "name=open") {
+		t.Errorf("the filter lets through others:\n%s", page)
+	}
+	wantText(t, d.get(t, "list?status=ODD", http.StatusBadRequest), "there is no status &#34;ODD&#34;")
+	d.service.Page = 2
+	wantText(t, d.get(t, "list", http.StatusOK), "Older", "page=2")
+	wantText(t, d.get(t, "list?page=2", http.StatusOK), "name=won")
+}
+
+func TestStart(t *testing.T) {
+	for _, test := range []struct {
+		name, input, as, anyway string
+		status                  int
+		text                    string
+		started                 bool
+	}{
+		{"good", `{"symbol":"AMZN","qty":5}`, "", "", http.StatusSeeOther, "", true},
+		{"with a name", `{}`, "order-1", "", http.StatusSeeOther, "", true},
+		{"no JSON", `{"symbol":`, "", "", http.StatusBadRequest, "The input is not JSON", false},
+		{"no JSON, all the same", `{`, "", "yes", http.StatusBadRequest, "The input is not JSON", false},
+		{"odd", `{"qty":0}`, "", "", http.StatusBadRequest, "qty is 0, want a whole number", false},
+		{"odd, all the same", `{"qty":0}`, "", "yes", http.StatusSeeOther, "", true},
+		{"too large", `{"x":"` + strings.Repeat("x", maxInput) + `"}`, "", "", http.StatusBadRequest, "are allowed", false},
+		{"no name", `{}`, "a b", "", http.StatusBadRequest, "This can&#39;t be a name", false},
+		{"refused", `{}`, "taken", "", http.StatusBadRequest, "ExecutionAlreadyExists", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t, true)
+			wantText(t, d.post(t, "start", url.Values{"input": {test.input}, "name": {test.as}, "anyway": {test.anyway}}, test.status), test.text)
+			if started := len(d.started) == 1 && d.started[0] == test.input; started != test.started {
+				t.Errorf("started %q", d.started)
+			}
+		})
+	}
+	onAWS := newDesk(t, false)
+	wantText(t, onAWS.get(t, "start", http.StatusOK), "AWS console", "aws stepfunctions start-execution")
+	wantText(t, onAWS.post(t, "start", url.Values{"input": {"{}"}}, http.StatusBadRequest), "AWS console")
+}
+
+// Every request that is not the person's own is refused, and does nothing.
+func TestGuard(t *testing.T) {
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for _, test := range []struct {
+		name   string
+		method string
+		change func(*http.Request)
+		status int
+	}{
+		{"the person's own", http.MethodPost, nil, http.StatusSeeOther},
+		{"DNS rebinding", http.MethodPost, func(r *http.Request) { r.Host = "attacker.example:8080" }, http.StatusForbidden},
+		{"another port in Host", http.MethodPost, func(r *http.Request) { r.Host = "127.0.0.1:80" }, http.StatusForbidden},
+		{"a name of this machine", http.MethodPost, func(r *http.Request) { r.Host = "localhost:8080" }, http.StatusForbidden},
+		{"a foreign origin", http.MethodPost, header("Origin", "http://attacker.example"), http.StatusForbidden},
+		{"a hidden origin", http.MethodPost, header("Origin", "null"), http.StatusForbidden},
+		{"another port's origin", http.MethodPost, header("Origin", "http://127.0.0.1:80"), http.StatusForbidden},
+		{"no origin", http.MethodPost, func(r *http.Request) { r.Header.Del("Origin") }, http.StatusForbidden},
+		{"cross-site", http.MethodPost, header("Sec-Fetch-Site", "cross-site"), http.StatusForbidden},
+		{"same site", http.MethodPost, header("Sec-Fetch-Site", "same-site"), http.StatusForbidden},
+		{"no secret", http.MethodPost, func(r *http.Request) { r.Header.Del("Cookie") }, http.StatusForbidden},
+		{"a wrong secret", http.MethodPost, header("Cookie", cookieName+"=x"), http.StatusForbidden},
+		{"a form of another run", http.MethodPost, func(r *http.Request) { r.Body = http.NoBody }, http.StatusForbidden},
+		{"GET for a change", http.MethodGet, nil, http.StatusOK}, // the form, filled in with nothing
+		{"PUT", http.MethodPut, header("Origin", "http://"+host), http.StatusForbidden},
+		{"OPTIONS", http.MethodOptions, nil, http.StatusForbidden},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t, true)
+			w := d.request(test.method, "start", url.Values{"form": {d.guard.form}, "input": {"{}"}}, test.change)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)
+			}
+			if mine := test.change == nil && test.method == http.MethodPost; len(d.started) == 1 != mine {
+				t.Errorf("started %q", d.started)
+			}
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
+				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			} {
+				if got := w.Header().Get(name); got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+	// A decision, too, is made by POST alone, and pages, files and what is outside of the
+	// secret path are refused without the cookie.
+	d := newDesk(t, true)
+	d.waiting("order-1", time.Now(), "sell")
+	d.get(t, "decide?answer=approve&name=order-1&form="+d.guard.form+"&wait=7", http.StatusOK)
+	if sent := d.service.Calls("SendTask"); len(sent) != 0 {
+		t.Errorf("GET sent %q", sent)
+	}
+	for _, path := range []string{"", "list", "execution?name=order-1", "workflow", "start", "static/desk.js"} {
+		for name, change := range map[string]func(*http.Request){
+			"without the secret": func(r *http.Request) { r.Header.Del("Cookie") },
+			"rebound":            func(r *http.Request) { r.Host = "attacker.example" },
+			"from another site":  header("Sec-Fetch-Site", "cross-site"),
+		} {
+			if w := d.request(http.MethodGet, path, nil, change); w.Code != http.StatusForbidden {
+				t.Errorf("%q %s: status %d", path, name, w.Code)
+			}
+		}
+	}
+	if w := d.request(http.MethodGet, "", nil, func(r *http.Request) { r.URL.Path = "/" }); w.Code != http.StatusNotFound {
+		t.Errorf("outside of the base: status %d", w.Code)
+	}
+}
+
+func TestEnter(t *testing.T) {
+	d := newDesk(t, false)
+	open := func(address string, change func(*http.Request)) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, address, nil)
+		r.Header.Set("Sec-Fetch-Site", "none")
+		if change != nil {
+			change(r)
+		}
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		return w
+	}
+	address := d.told[0]
+	if w := open(address[:strings.Index(address, "=")+1], nil); w.Code != http.StatusForbidden {
+		t.Errorf("without the key: status %d", w.Code)
+	}
+	if w := open(address, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); w.Code != http.StatusForbidden {
+		t.Errorf("by another site's link: status %d", w.Code)
+	}
+	w := open(address, nil)
+	cookies := w.Result().Cookies()
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != d.guard.base || len(cookies) != 1 {
+		t.Fatalf("status %d, headers %v", w.Code, w.Header())
+	}
+	if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != d.guard.base || c.Value != d.guard.secret {
+		t.Errorf("the cookie is %v", c)
+	}
+	if w := open(address, nil); w.Code != http.StatusForbidden || len(w.Result().Cookies()) != 0 {
+		t.Errorf("the second time: status %d", w.Code)
+	}
+	if w := open(address, func(r *http.Request) { r.AddCookie(cookies[0]) }); w.Code != http.StatusSeeOther {
+		t.Errorf("a reload: status %d", w.Code)
+	}
+	if len(d.told) != 2 {
+		t.Fatalf("told %q, want a new address after the first was used", d.told)
+	}
+	if w := open(d.told[1], nil); w.Code != http.StatusSeeOther {
+		t.Errorf("the new address: status %d", w.Code)
+	}
+}
+
+// Texts that would be elements, would end the one they stand in, or turn the line around.
+const hostile = `</pre></textarea><script>alert(1)</script><img src=x onerror=alert(1)>"'` + "\u202e\u2066\x1b[2J"
+
+func TestHostileText(t *testing.T) {
+	d := newDesk(t, true)
+	now := time.Now()
+	encoded, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(encoded)
+	x := d.service.Start("bad", now)
+	x.Input = `{"symbol":` + text + `}`
+	x.Append(now, sfntest.Entered("Task", "Request "+hostile), sfntest.Scheduled(hostile, hostile), sfntest.Failed(hostile, hostile),
+		sfntest.Exited("Task", "Request "+hostile), sfntest.Event("ExecutionFailed"))
+	d.service.Start("odd"+hostile, now).Ask(now, token, sfntest.Quote("AMZN", 62, 5, "hold"+hostile))
+	name := url.QueryEscape("odd" + hostile)
+	pages := []string{
+		d.get(t, "", http.StatusOK), d.get(t, "list", http.StatusOK), d.get(t, "execution?name=bad", http.StatusOK),
+		d.get(t, "execution?name="+name, http.StatusBadRequest), d.get(t, "decide?answer=buy&name="+name, http.StatusBadRequest),
+		d.get(t, "list?status="+name, http.StatusBadRequest),
+	}
+	d.service.Definition = `{"StartAt":` + text + `,"States":{` + text + `:{"Type":"Task","Comment":` + text + `,"End":true}}}`
+	pages = append(pages, d.get(t, "workflow", http.StatusOK))
+	for _, page := range pages {
+		for _, bad := range []string{"<script>alert", "<img", "\u202e", "\u2066", "\x1b"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("a page has %q:\n%s", bad, page)
+			}
+		}
+	}
+	// A form gives back what was typed, as it was typed, and as text.
+	again := d.post(t, "start", url.Values{"input": {hostile}, "name": {hostile}}, http.StatusBadRequest)
+	if strings.Contains(again, "<script>alert") || strings.Contains(again, "<img") {
+		t.Errorf("the form has markup:\n%s", again)
+	}
+}
+
+func TestTokenStaysHidden(t *testing.T) {
+	d := newDesk(t, true)
+	now := time.Now()
+	d.waiting("open", now, "sell")
+	echo := fmt.Sprintf(`{"Error":"x","Cause":%q,"again":{"tasktoken":%q}}`, `{"TaskToken":"`+token+`"}`, token)
+	x := d.service.Start("echo", now).Ask(now, token, sfntest.Quote("AMZN", 62, 5, "sell"))
+	x.Input = echo
+	x.Append(now, sfntest.Failed("Odd", "the token is "+token), sfntest.Exited("Task", "Request Human Approval"),
+		sfntest.Entered("Pass", "Approval Request Failed"), sfntest.Scheduled("publish", echo), sfntest.Succeeded(strings.ReplaceAll(echo, "/", `\/`)),
+		sfntest.Scheduled("sendMessage.waitForTaskToken", `{"TaskToken":"`+token+`", broken`))
+	for _, path := range []string{"", "list", "execution?name=open", "execution?name=echo", "decide?name=open&answer=approve", "decide?name=echo&answer=approve", "workflow"} {
+		if page := d.request(http.MethodGet, path, nil, nil); strings.Contains(page.Body.String(), "hush") || strings.Contains(fmt.Sprint(page.Header()), "hush") {
+			t.Errorf("%s shows the token:\n%s", path, page.Body)
+		}
+	}
+	wantText(t, d.get(t, "execution?name=open", http.StatusOK), "[hidden]")
+}
