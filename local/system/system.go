@@ -246,9 +246,8 @@ func (s *System) Stack() *assembly.Stack { return s.stack }
 // Engine is the Step Functions of the system, for callers in this process.
 func (s *System) Engine() *states.Engine { return s.engine }
 
-// AWSConfig is the configuration of a client of the endpoint with the access key of a
-// principal: Approver, a role's ARN by way of its functions only, or any other for an
-// administrator.
+// AWSConfig is the configuration of a client of the endpoint. The access key says who
+// calls: Approver, a role by its name, or any other for an administrator.
 func (s *System) AWSConfig(accessKey string) aws.Config {
 	return aws.Config{
 		Region:       Region,
