@@ -34,7 +34,7 @@ import (
 const (
 	exitSucceeded   = 0
 	exitFailed      = 1
-	exitUsage       = 2
+	exitUsage       = 2 // or a tool is missing
 	exitInterrupted = 130
 )
 
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		return exitInterrupted
 	case errors.Is(err, errExecutionFailed): // which the output has told
 		return exitFailed
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, setup.ErrTool):
 		fmt.Fprintln(stderr, "error:", err)
 		return exitUsage
 	default:

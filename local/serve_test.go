@@ -444,6 +444,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestToolMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	var out buffer
+	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
+	if want := "install Node 20 or newer from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
+		t.Errorf("status %d, want %d with %q:\n%s", status, exitUsage, want, &out)
+	}
+}
+
 func TestPortTaken(t *testing.T) {
 	s := startServe(t)
 	port := s.endpoint[strings.LastIndex(s.endpoint, ":")+1:]

@@ -23,7 +23,7 @@ func Packages(ctx context.Context, root string, p *Progress) error {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return fmt.Errorf("install the npm packages: there is no npm on the PATH; it comes with Node %d or newer, from https://nodejs.org", minNode)
+		return missing("install the npm packages: there is no npm on the PATH; it comes with Node %d or newer, from https://nodejs.org", minNode)
 	}
 	s := p.Step("Installing the npm packages", "needed once for each change of package-lock.json")
 	err = installPackages(ctx, npm, root, s)

@@ -26,6 +26,16 @@ const (
 	minNode = 20
 )
 
+// ErrTool is in the chain of an error that says which tool has to be installed.
+var ErrTool = errors.New("a tool is missing")
+
+type toolError string
+
+func (e toolError) Error() string        { return string(e) }
+func (e toolError) Is(target error) bool { return target == ErrTool }
+
+func missing(format string, args ...any) error { return toolError(fmt.Sprintf(format, args...)) }
+
 // Root returns the folder of the project: the working directory or the nearest one above it that has the project's go.mod.
 func Root() (string, error) {
 	start, err := os.Getwd()
@@ -60,7 +70,7 @@ func moduleOf(text string) string {
 func Node(ctx context.Context) (string, error) {
 	path, err := exec.LookPath("node")
 	if err != nil {
-		return "", fmt.Errorf("find Node: there is no node on the PATH; install Node %d or newer from https://nodejs.org", minNode)
+		return "", missing("find Node: there is no node on the PATH; install Node %d or newer from https://nodejs.org", minNode)
 	}
 	output, problem, err := command{path: path, args: []string{"--version"}}.run(ctx)
 	if err != nil {
@@ -70,10 +80,10 @@ func Node(ctx context.Context) (string, error) {
 	text, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	major, err := strconv.Atoi(text)
 	if err != nil {
-		return "", fmt.Errorf("find Node: %s says that its version is %q; install Node %d or newer from https://nodejs.org", path, version, minNode)
+		return "", missing("find Node: %s says that its version is %q; install Node %d or newer from https://nodejs.org", path, version, minNode)
 	}
 	if major < minNode {
-		return "", fmt.Errorf("find Node: %s is Node %s, which is too old; install Node %d or newer from https://nodejs.org", path, version, minNode)
+		return "", missing("find Node: %s is Node %s, which is too old; install Node %d or newer from https://nodejs.org", path, version, minNode)
 	}
 	return path, nil
 }
@@ -81,7 +91,7 @@ func Node(ctx context.Context) (string, error) {
 func findGo() (string, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return "", errors.New("there is no go on the PATH; install Go from https://go.dev/dl")
+		return "", missing("there is no go on the PATH; install Go from https://go.dev/dl")
 	}
 	return path, nil
 }
