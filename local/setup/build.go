@@ -13,7 +13,11 @@ import (
 
 // BuildFunctions builds the functions for this machine into the folder out, each under the name of its package.
 func BuildFunctions(ctx context.Context, root, out string, p *Progress) error {
-	s := p.Step("Compiling the functions", "")
+	hint := ""
+	if _, err := os.Stat(out); err != nil {
+		hint = "the first time takes about a minute, later ones a second"
+	}
+	s := p.Step("Compiling the functions", hint)
 	err := buildFunctions(ctx, root, out, s)
 	s.Done(err)
 	if err != nil {
