@@ -15,13 +15,18 @@ import (
 
 func main() {
 	if err := synthesize(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+		fmt.Fprintln(os.Stderr, "\nerror:", err) // jsii's last words don't end their line
 		os.Exit(1)
 	}
 }
 
-func synthesize() error {
+func synthesize() (err error) {
 	defer jsii.Close()
+	defer func() { // constructs panic: with what the compiler says of a function, for one
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%v", problem)
+		}
+	}()
 
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false)})
 	choices, err := config.FromContext(func(key string) any {
