@@ -118,8 +118,14 @@ func checkNames(tpl template) (found problems) {
 var functionNames = []string{"CheckStockPrice", "GenerateBuySellRecommendation", "RequestHumanApproval", "BuyStock", "SellStock"}
 
 func checkFunctions(tpl template) (found problems) {
+	owners := map[string]string{} // of code
 	for _, name := range functionNames {
 		p := tpl.function(name)
+		code := render(object(p["Code"])["S3Key"])
+		if owner := owners[code]; owner != "" {
+			found.add("%s has the code of %s", name, owner)
+		}
+		owners[code] = name
 		for key, want := range map[string]any{
 			"Runtime":       "provided.al2023",
 			"Architectures": []any{"arm64"},
