@@ -129,6 +129,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 		return o, usageError{err}
 	}
 	o.serve = o.serve || o.web
+	_, reasonErr := decision.CleanReason(o.reason)
 	var err error
 	switch o.config, err = config.FromContext(func(key string) any { return o.context[key] }); {
 	case err != nil:
@@ -139,6 +140,8 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 		return o, usageError{fmt.Errorf(`-input %q is not JSON, want for example '{"symbol":"AMZN","qty":5}'`, o.input)}
 	case o.decision != "" && !slices.Contains([]decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}, decision.Answer(o.decision)):
 		return o, usageError{fmt.Errorf("-decision is %q, want approve, buy, sell or decline", o.decision)}
+	case reasonErr != nil:
+		return o, usageError{reasonErr}
 	case o.decision != "" && o.serve:
 		return o, usageError{errors.New("-decision answers one trade; with -serve or -web decide at the desk")}
 	case o.decision != "" && o.config.Approval == config.AutomaticApproval:
@@ -211,14 +214,22 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 	asking, stopAsking := context.WithCancel(ctx)
 	defer stopAsking()
 	var decided sync.WaitGroup
+	undecided := make(chan error, 1)
 	if o.config.Approval == config.HumanApproval {
 		decided.Go(func() {
-			if err := o.decide(ctx, asking, s, p, arn, stdin, stdout); err != nil && asking.Err() == nil {
+			err := o.decide(ctx, asking, s, p, arn, stdin, stdout)
+			switch {
+			case err == nil, asking.Err() != nil:
+			case o.decision != "" && !errors.Is(err, decision.ErrGone): // nobody is there to answer again
+				undecided <- err
+			default:
 				fmt.Fprintln(stdout, bad("No decision:"), err)
 			}
 		})
 	}
 	select {
+	case err := <-undecided:
+		return fmt.Errorf("no decision: %w", err)
 	case succeeded := <-p.ended:
 		stopAsking()
 		decided.Wait() // an answer that was sent is still to be confirmed

@@ -24,8 +24,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
+	"stocktrading/stacks/config"
 )
 
 // served is a local system kept up by -serve, as another process would find it.
@@ -425,6 +427,7 @@ func TestRun(t *testing.T) {
 		{"unknown decision", []string{"-decision", "maybe"}, exitUsage, `-decision is "maybe", want approve, buy, sell or decline`},
 		{"decision with automatic", []string{"-decision", "approve", "-c", "approval=automatic"}, exitUsage, "nothing to decide"},
 		{"decision with serve", []string{"-decision", "approve", "-serve"}, exitUsage, "decide at the desk"},
+		{"reason too long", []string{"-decision", "decline", "-reason", strings.Repeat("x", 1001)}, exitUsage, "the reason has 1001 characters"},
 		{"unknown key", []string{"-c", "aproval=human"}, exitUsage, "approval, approverEmail, approvalTimeout"},
 		{"unknown value", []string{"-c", "approvalTimeout=soon"}, exitUsage, `context key approvalTimeout is "soon"`},
 		{"unknown flag", []string{"-x"}, exitUsage, "not defined: -x"},
@@ -441,6 +444,40 @@ func TestRun(t *testing.T) {
 				t.Errorf("output lacks %q:\n%s", test.wantOutput, &out)
 			}
 		})
+	}
+}
+
+// A decision of the command line that can't be sent ends the run: nobody is there to give another.
+func TestDecisionRefused(t *testing.T) {
+	root, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := setup.Prepare(t.Context(), root, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Remove()
+	cloud, err := assembly.Read(ready.Assembly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out buffer
+	p := newPrinter(&out, false)
+	s, err := system.Start(t.Context(), system.Config{
+		Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: ready.Node,
+		OnEvent: p.event, OnNotification: p.notification,
+		Deny: func(_, action, _ string) bool { return action == "states:SendTaskSuccess" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	o := options{config: config.Default(), input: "{}", decision: "approve"}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := o.trade(ctx, s, p, devNull(t), &out); err == nil || !strings.Contains(err.Error(), "you may not call states:SendTaskSuccess") {
+		t.Errorf("got error %v:\n%s", err, &out)
 	}
 }
 
