@@ -30,11 +30,10 @@ type running struct {
 	notifications []system.Notification
 	logs          []string
 	events        []states.HistoryEvent
-	arrived       chan struct{} // a notification has
 }
 
-// start runs the stack of a configuration.
-func start(t *testing.T, context map[string]any, change func(*system.Config)) *running {
+// configure prepares a system of the stack of a configuration.
+func configure(t *testing.T, context map[string]any) system.Config {
 	t.Helper()
 	root, err := setup.Root()
 	if err != nil {
@@ -49,32 +48,38 @@ func start(t *testing.T, context map[string]any, change func(*system.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{arrived: make(chan struct{}, 1000)}
-	c := system.Config{
+	return system.Config{
 		Assembly:  cloud,
 		Functions: ready.Functions,
 		Bridge:    filepath.Join(root, "local", "states"),
 		Node:      ready.Node,
-		OnEvent: func(_ string, e states.HistoryEvent) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.events = append(r.events, e)
-		},
-		OnNotification: func(n system.Notification) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.notifications = append(r.notifications, n)
-			r.arrived <- struct{}{}
-		},
-		OnLog: func(function string, line []byte) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.logs = append(r.logs, function+" "+string(line))
-		},
+	}
+}
+
+// start runs the stack of a configuration.
+func start(t *testing.T, context map[string]any, change func(*system.Config)) *running {
+	t.Helper()
+	c := configure(t, context)
+	r := &running{}
+	c.OnEvent = func(_ string, e states.HistoryEvent) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.events = append(r.events, e)
+	}
+	c.OnNotification = func(n system.Notification) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.notifications = append(r.notifications, n)
+	}
+	c.OnLog = func(function string, line []byte) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.logs = append(r.logs, function+" "+string(line))
 	}
 	if change != nil {
 		change(&c)
 	}
+	var err error
 	if r.System, err = system.Start(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -250,21 +255,10 @@ func TestAutomaticApproval(t *testing.T) {
 
 // What goes wrong at the start is told, and leaves nothing behind that a later start would meet.
 func TestStartFails(t *testing.T) {
-	root, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready, err := setup.Prepare(t.Context(), root, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ready.Remove()
-	cloud, err := assembly.Read(ready.Assembly)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := configure(t, nil)
+	c.Node = "no-such-node"
 	for range 2 {
-		s, err := system.Start(t.Context(), system.Config{Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: "no-such-node"})
+		s, err := system.Start(t.Context(), c)
 		if s != nil || err == nil || !strings.Contains(err.Error(), "no-such-node") {
 			t.Fatalf("got %v, %v; want an error that names the missing program", s, err)
 		}
