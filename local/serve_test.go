@@ -24,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
-	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 	"stocktrading/stacks/config"
@@ -453,22 +452,15 @@ func TestDecisionRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready, err := setup.Prepare(t.Context(), root, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ready.Remove()
-	cloud, err := assembly.Read(ready.Assembly)
+	c, err := system.Prepare(t.Context(), root, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out buffer
 	p := newPrinter(&out, false)
-	s, err := system.Start(t.Context(), system.Config{
-		Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: ready.Node,
-		OnEvent: p.event, OnNotification: p.notification,
-		Deny: func(_, action, _ string) bool { return action == "states:SendTaskSuccess" },
-	})
+	c.OnEvent, c.OnNotification = p.event, p.notification
+	c.Deny = func(_, action, _ string) bool { return action == "states:SendTaskSuccess" }
+	s, err := system.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

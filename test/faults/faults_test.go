@@ -16,14 +16,13 @@ import (
 )
 
 func TestFaults(t *testing.T) {
-	p, err := prepare(t.Context(), os.Stderr)
+	c, err := prepare(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Remove() })
 	measure := func(t *testing.T, o options) *summary {
 		t.Helper()
-		r, err := disturb(t.Context(), p, o, io.Discard)
+		r, err := disturb(t.Context(), c, o, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -129,23 +128,17 @@ type run struct {
 	took         time.Duration
 }
 
-// prepared is what all runs of a process share.
-type prepared struct {
-	root string
-	setup.Prepared
-}
-
-func prepare(ctx context.Context, stderr io.Writer) (prepared, error) {
+// prepare makes what all runs of a process share.
+func prepare(ctx context.Context, stderr io.Writer) (system.Config, error) {
 	root, err := setup.Root()
 	if err != nil {
-		return prepared{}, err
+		return system.Config{}, err
 	}
-	ready, err := setup.Prepare(ctx, root, map[string]any{"approvalTimeout": approvalTimeout}, setup.NewProgress(stderr))
-	return prepared{root, ready}, err
+	return system.Prepare(ctx, root, map[string]any{"approvalTimeout": approvalTimeout}, setup.NewProgress(stderr))
 }
 
 // disturb runs the executions to their end in a system of their own.
-func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*run, error) {
+func disturb(ctx context.Context, c system.Config, o options, progress io.Writer) (*run, error) {
 	r := &run{
 		options:  o,
 		byName:   map[string]*execution{},
@@ -163,7 +156,7 @@ func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*r
 	}
 	before := runtime.NumGoroutine()
 	began := time.Now()
-	if err := r.start(ctx, p); err != nil {
+	if err := r.start(ctx, c); err != nil {
 		return nil, err
 	}
 	err := r.runAll(ctx, progress)
@@ -185,28 +178,17 @@ func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*r
 	}
 }
 
-func (r *run) start(ctx context.Context, p prepared) error {
-	cloud, err := assembly.Read(p.Assembly)
-	if err != nil {
+func (r *run) start(ctx context.Context, c system.Config) (err error) {
+	if c.Assembly, err = assembly.Read(c.Assembly.Dir); err != nil { // one of its own, to change
 		return err
 	}
-	if err := r.change(cloud.Template); err != nil {
+	if err := r.change(c.Assembly.Template); err != nil {
 		return err
 	}
-	r.system, err = system.Start(ctx, system.Config{
-		Assembly:       cloud,
-		Functions:      p.Functions,
-		Bridge:         filepath.Join(p.root, "local", "states"),
-		Node:           p.Node,
-		OnEvent:        r.observe,
-		OnNotification: r.receive,
-		OnLog:          r.read,
-		RetryInterval:  retryInterval,
-		Kill:           r.kill,
-		Invoke:         r.invoke,
-		Endpoint:       r.endpoint,
-	})
-	if err != nil {
+	c.OnEvent, c.OnNotification, c.OnLog = r.observe, r.receive, r.read
+	c.Kill, c.Invoke, c.Endpoint = r.kill, r.invoke, r.endpoint
+	c.RetryInterval = retryInterval
+	if r.system, err = system.Start(ctx, c); err != nil {
 		return err
 	}
 	if err := r.connect(); err != nil {
