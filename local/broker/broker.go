@@ -161,6 +161,17 @@ func (s *Server) Change(change func(*Config)) {
 	change(&s.config)
 }
 
+// Settle brings every order to its end, as time would.
+func (s *Server) Settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.orders {
+		if !o.ended() {
+			o.end()
+		}
+	}
+}
+
 // Orders are those that were accepted, in their order.
 func (s *Server) Orders() (list []Order) {
 	s.mu.Lock()
