@@ -16,18 +16,13 @@ import (
 	"stocktrading/local/states"
 )
 
-func TestFaults(t *testing.T) {
-	for _, alpaca := range []bool{false, true} {
-		name := "simulated market"
-		if alpaca {
-			name = "at a broker"
-		}
-		t.Run(name, func(t *testing.T) { testFaults(t, alpaca) })
-	}
-}
+func TestFaults(t *testing.T) { testFaults(t, options{n: 200, seed: 7}) }
 
-func testFaults(t *testing.T, alpaca bool) {
-	p, err := prepare(t.Context(), alpaca, os.Stderr)
+func TestFaultsAtABroker(t *testing.T) { testFaults(t, options{n: 80, seed: 1, alpaca: true}) }
+
+// testFaults wants a run of every fault to find nothing, and each control to find what it is for.
+func testFaults(t *testing.T, whole options) {
+	p, err := prepare(t.Context(), whole.alpaca, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +42,7 @@ func testFaults(t *testing.T, alpaca bool) {
 		return s
 	}
 	t.Run("as it is", func(t *testing.T) {
-		s := measure(t, options{n: 200, seed: 7, alpaca: alpaca})
+		s := measure(t, whole)
 		for o, n := range s.outcomes {
 			if n == 0 {
 				t.Errorf("no execution ended as %q", outcomeLabels[o])
@@ -62,8 +57,8 @@ func testFaults(t *testing.T, alpaca bool) {
 		}
 	})
 	for _, c := range controls {
-		if c.alpaca == alpaca {
-			t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c, alpaca: alpaca}) })
+		if c.alpaca == whole.alpaca {
+			t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c, alpaca: c.alpaca}) })
 		}
 	}
 }
