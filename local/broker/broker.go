@@ -43,7 +43,7 @@ const (
 
 // Stock is what can be traded.
 type Stock struct {
-	Latest        float64 // price of the latest trade
+	Latest        float64 // price of the latest trade; 0 for a stock without one
 	PreviousClose float64 // 0 for a stock of its first day
 	Trades        float64 // the price that others trade at now; Latest if 0
 	Liquidity     int     // shares that others trade at that price; negative for any number
@@ -339,7 +339,10 @@ func (s *Server) snapshots(symbols string) answer {
 			continue
 		}
 		now := s.config.Now().UTC()
-		snapshot := map[string]any{"latestTrade": map[string]any{"t": now, "p": stock.Latest, "s": 100}, "prevDailyBar": nil}
+		snapshot := map[string]any{"latestTrade": nil, "prevDailyBar": nil}
+		if stock.Latest != 0 {
+			snapshot["latestTrade"] = map[string]any{"t": now, "p": stock.Latest, "s": 100}
+		}
 		if stock.PreviousClose != 0 {
 			snapshot["prevDailyBar"] = map[string]any{"t": now.Add(-24 * time.Hour), "c": stock.PreviousClose}
 		}

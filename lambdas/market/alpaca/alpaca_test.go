@@ -51,9 +51,9 @@ func open(t *testing.T, c broker.Config) (*Market, *broker.Server) {
 	return New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)}), b
 }
 
-// always is a stock that every symbol has.
+// always is a stock that every symbol has, in capitals as Alpaca spells them.
 func always(s broker.Stock) func(string) (broker.Stock, bool) {
-	return func(string) (broker.Stock, bool) { return s, true }
+	return func(symbol string) (broker.Stock, bool) { return s, symbol == strings.ToUpper(symbol) }
 }
 
 func never(string) (broker.Stock, bool) { return broker.Stock{}, false }
@@ -158,6 +158,7 @@ func TestTrade(t *testing.T) {
 		orders  int
 	}{
 		{"bought", trading.Buy, broker.Config{}, func(*trading.Receipt) {}, nil, "", 1},
+		{"bought by a name in small letters", trading.Buy, broker.Config{}, func(r *trading.Receipt) { r.Symbol = "amzn" }, nil, "", 1},
 		{"sold", trading.Sell, broker.Config{Shares: shares(5)}, func(*trading.Receipt) {}, nil, "", 1},
 		{"bought for less", trading.Buy, broker.Config{Stock: with(func(s *broker.Stock) { s.Trades = 186.505 })}, func(r *trading.Receipt) { r.Price = "186.505" }, nil, "", 1},
 		{"sold for more", trading.Sell, broker.Config{Stock: with(func(s *broker.Stock) { s.Trades = 190 })}, func(r *trading.Receipt) { r.Price = "190" }, nil, "", 1},
@@ -191,14 +192,15 @@ func TestTrade(t *testing.T) {
 			if test.config.Looks > 0 {
 				m.patience = patience
 			}
-			got, err := m.Trade(t.Context(), test.side, quote())
-			checkError(t, err, test.err, test.errText)
-			want := trading.Receipt{}
+			want, q := trading.Receipt{}, quote()
 			if test.receipt != nil {
 				want = all
 				want.Type = test.side
 				test.receipt(&want)
+				q.Symbol = want.Symbol
 			}
+			got, err := m.Trade(t.Context(), test.side, q)
+			checkError(t, err, test.err, test.errText)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("receipt (-want +got):\n%s", diff)
 			}

@@ -57,6 +57,7 @@ func TestSecretRefused(t *testing.T) {
 		{"other fields", `{"key":"PRIVATE"}`, nil, refusedError, "is not what it should be"},
 		{"a field of another type", `{"APCA_API_KEY_ID":"PRIVATE","APCA_API_SECRET_KEY":["PRIVATE"]}`, nil, refusedError, "is not what it should be"},
 		{"half a pair", `{"APCA_API_KEY_ID":"PRIVATE"}`, nil, refusedError, "is not what it should be"},
+		{"the other half", `{"APCA_API_SECRET_KEY":"PRIVATE"}`, nil, refusedError, "is not what it should be"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := secretOf(func() (string, error) { return test.text, test.err }).get(t.Context())
