@@ -2,11 +2,8 @@ package stacks
 
 import (
 	"bytes"
-	"debug/buildinfo"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -48,36 +45,6 @@ func TestGoBuildShowsTheCompilersMessage(t *testing.T) {
 	err := (&goBuild{name: "buystock"}).build(t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "build lambdas/buystock") || !strings.Contains(err.Error(), "broken.go:3") {
 		t.Errorf("got error %v", err)
-	}
-}
-
-// A real market is in the executables that are built for it, and in no other.
-func TestGoBuildTakesTags(t *testing.T) {
-	t.Chdir("..")
-	for _, test := range []struct {
-		name   string
-		tags   []string
-		market bool
-	}{
-		{"checkstockprice", nil, false},
-		{"buystock", nil, false},
-		{"sellstock", nil, false},
-		{"buystock", []string{"alpaca"}, true},
-	} {
-		out := t.TempDir()
-		if err := (&goBuild{name: test.name, tags: test.tags}).build(out); err != nil {
-			t.Fatal(err)
-		}
-		info, err := buildinfo.ReadFile(filepath.Join(out, "bootstrap"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, module := range []string{"github.com/alpacahq/alpaca-trade-api-go/v3", "github.com/aws/aws-sdk-go-v2/service/secretsmanager", "github.com/shopspring/decimal"} {
-			in := slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module })
-			if in != test.market {
-				t.Errorf("%s built with the tags %q: %s is in it is %v, want %v", test.name, test.tags, module, in, test.market)
-			}
-		}
 	}
 }
 

@@ -50,8 +50,14 @@ func cdkContext(t *testing.T, override map[string]any) map[string]any {
 // no interest here. Constructs can't be used by parallel tests.
 func synthesize(t *testing.T, override map[string]any) string {
 	t.Helper()
+	return synthesizeAs(t, override, map[string]any{"aws:cdk:bundling-stacks": []any{}})
+}
+
+// synthesizeAs is synthesize with keys of the CDK's own.
+func synthesizeAs(t *testing.T, override, keys map[string]any) string {
+	t.Helper()
 	context := cdkContext(t, override)
-	context["aws:cdk:bundling-stacks"] = []any{}
+	maps.Copy(context, keys)
 	out := t.TempDir()
 	app := awscdk.NewApp(&awscdk.AppProps{
 		AnalyticsReporting: jsii.Bool(false),
