@@ -46,6 +46,7 @@ func TestChooseMarket(t *testing.T) {
 		{"a name that begins like this machine's", paper, "http://127.0.0.1.example.com", own, market{}, "other machines are spoken to by https only"},
 		{"any address of this machine", paper, "http://0.0.0.0:8090", own, market{}, "other machines are spoken to by https only"},
 		{"real money by the way", paper, "https://api.alpaca.markets", own, market{}, "which is Alpaca's own"},
+		{"Alpaca by its own name", paper, "https://alpaca.markets", own, market{}, "which is Alpaca's own"},
 		{"real money by another spelling", paper, "https://API.alpaca.markets.:443/", own, market{}, "which is Alpaca's own"},
 		{"no address", paper, "8090", own, market{}, `-market-endpoint is "8090", want an address such as http://127.0.0.1:8090`},
 		{"an address with a path", paper, "http://127.0.0.1:8090/v2", own, market{}, "want an address such as"},
