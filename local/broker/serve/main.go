@@ -12,7 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -90,17 +90,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // disturb tells of each request, and which of them fail: every which request, and the reply
-// to every which order.
+// to every which order when it is new.
 func disturb(fail, lose int64, stdout io.Writer) func(broker.Request) broker.Fault {
-	var requests, orders atomic.Int64
+	var mu sync.Mutex
+	requests, orders := int64(0), map[string]bool{}
 	return func(r broker.Request) broker.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		requests++
+		again := orders[r.ClientOrderID]
+		if r.Operation == broker.Place {
+			orders[r.ClientOrderID] = true
+		}
 		fault, text := broker.None, ""
-		if n := requests.Add(1); fail > 0 && n%fail == 0 {
+		switch {
+		case fail > 0 && requests%fail == 0:
 			fault, text = broker.Failed, "answered with 503"
-		} else if r.Operation == broker.Place {
-			if n := orders.Add(1); lose > 0 && n%lose == 0 {
-				fault, text = broker.ReplyLost, "its reply lost"
-			}
+		case r.Operation == broker.Place && !again && lose > 0 && int64(len(orders))%lose == 0:
+			fault, text = broker.ReplyLost, "its reply lost"
 		}
 		fmt.Fprintf(stdout, "%-8s  %-12s  %-32s  %s\n", r.Operation, r.Symbol, r.ClientOrderID, text)
 		return fault

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,20 @@ func TestServe(t *testing.T) {
 	}
 	if text := <-said; strings.Count(text, "quote ") != 3 || !strings.Contains(text, "answered with 503") {
 		t.Errorf("it says of its requests:\n%s", text)
+	}
+}
+
+// An order whose reply is lost is found when it is sent again.
+func TestDisturb(t *testing.T) {
+	next := disturb(0, 2, io.Discard)
+	var got []broker.Fault
+	for _, id := range []string{"one", "one", "two", "two", "three", "four"} {
+		next(broker.Request{Operation: broker.Clock})
+		got = append(got, next(broker.Request{Operation: broker.Place, ClientOrderID: id}))
+	}
+	want := []broker.Fault{broker.None, broker.None, broker.ReplyLost, broker.None, broker.None, broker.ReplyLost}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
