@@ -111,6 +111,7 @@ const (
 	Failed            // 503 with a page of HTML, and nothing done
 	Unreached         // nothing done, and a reply that breaks off
 	ReplyLost         // done, and a reply that breaks off
+	Held              // done, and no reply for as long as the client waits
 )
 
 // Order is an order that was accepted.
@@ -224,6 +225,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>")
 		return
+	case Held:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
 	case Unreached, ReplyLost:
 		// In the middle: a client that has read nothing may take the connection for one that
 		// was idle and closed, and ask again by itself.

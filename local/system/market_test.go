@@ -68,6 +68,7 @@ func TestMarket(t *testing.T) {
 		"place DOWN":   always,
 		"place LIMITS": slices.Repeat([]broker.Fault{broker.RateLimited}, 4),
 		"place LOST":   {broker.ReplyLost},
+		"place HELD":   {broker.Held},
 		"place LOST4":  {broker.ReplyLost, broker.Failed, broker.Failed, broker.Failed},
 	}}
 	power, shares := decimal.NewFromInt(100_000), 5
@@ -97,6 +98,8 @@ func TestMarket(t *testing.T) {
 		}
 		return n
 	}
+	held, wait := r.asking(t, "HELD") // whose reply takes seconds not to come; all else happens meanwhile
+	r.approve(t, wait)
 	for _, test := range []struct {
 		name, symbol string
 		qty          int
@@ -117,7 +120,7 @@ func TestMarket(t *testing.T) {
 		{"quoted at the last attempt", "LATE", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
 		{"not quoted for too many requests", "LIMIT", 5, decision.Buy, failed("Check Stock Price", "MarketUnavailable", "no"), "it takes no more requests of these keys for the moment (HTTP status 429); nothing was traded", 0},
 		{"traded at the last attempt", "RETRY", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
-		{"in a lasting fault", "DOWN", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "it has a fault of its own (HTTP status 503)", 0},
+		{"in a lasting fault", "DOWN", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "Alpaca was asked for it, and what became of that is unknown: it has a fault of its own (HTTP status 503)", 0},
 		{"too often", "LIMITS", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "(HTTP status 429)", 0},
 		{"with its reply lost", "LOST", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
 		{"with its reply lost and never found", "LOST4", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "it is unknown whether order", 1},
@@ -142,6 +145,12 @@ func TestMarket(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with no reply in time", func(t *testing.T) {
+		checkReport(t, r, held, wait.Quote.QuoteID, map[string]any{"outcome": "traded", "type": "buy", "qty": "5"}, "")
+		if n := orders("HELD"); n != 1 {
+			t.Errorf("%d orders, want 1", n)
+		}
+	})
 	t.Run("while the market is closed", func(t *testing.T) {
 		b.Change(func(c *broker.Config) { c.Closed = true })
 		defer b.Change(func(c *broker.Config) { c.Closed = false })

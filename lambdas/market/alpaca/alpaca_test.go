@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -175,12 +176,13 @@ func TestTrade(t *testing.T) {
 		{"without shares", trading.Sell, broker.Config{Shares: shares(0)}, nil, refusedError, "there are no AMZN to sell; nothing was traded", 0},
 		{"with too few shares", trading.Sell, broker.Config{Shares: shares(4)}, nil, refusedError, "there are 4 AMZN to sell, and not 5; nothing was traded", 0},
 		{"with another key", trading.Buy, broker.Config{KeyID: "other", SecretKey: "other"}, nil, refusedError, "it does not accept the keys of the secret " + secretARN, 0},
-		{"too often", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.RateLimited)}, nil, unavailableError, "Alpaca was asked for the order to buy 5 AMZN at 187.12 or better, and what became of it is unknown: it takes no more requests", 0},
-		{"too often to ask whether it is open", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "HTTP status 429", 0},
-		{"in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Failed)}, nil, unavailableError, "it has a fault of its own (HTTP status 503)", 0},
-		{"in a fault of the positions", trading.Sell, broker.Config{Disturb: disturbing(broker.Position, broker.Failed)}, nil, unavailableError, "HTTP status 503", 0},
+		{"too often", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.RateLimited)}, nil, unavailableError, "the order to buy 5 AMZN at 187.12 or better is not known to be placed: Alpaca did not take it: it takes no more requests", 0},
+		{"too often to ask whether it is open", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "Alpaca did not take it: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
+		{"in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Failed)}, nil, unavailableError, "Alpaca was asked for it, and what became of that is unknown: it has a fault of its own (HTTP status 503)", 0},
+		{"in a fault of the clock", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
+		{"in a fault of the positions", trading.Sell, broker.Config{Disturb: disturbing(broker.Position, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
 		{"without an answer", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Unreached)}, nil, unavailableError, "it did not answer in time", 0},
-		{"with the reply lost", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.ReplyLost)}, nil, unavailableError, "what became of it is unknown", 1},
+		{"with the reply lost", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.ReplyLost)}, nil, unavailableError, "what became of that is unknown", 1},
 		{"refused, and the look-up in a fault", trading.Buy, broker.Config{BuyingPower: dollars(1), Disturb: disturbing(broker.Find, broker.Failed)}, nil, unavailableError, "Alpaca does not tell whether there is the order", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -236,7 +238,7 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 			test.config.Disturb = disturbing(broker.Place, broker.ReplyLost)
 			m, b := open(t, test.config)
 			_, err := m.Trade(t.Context(), test.side, quote())
-			checkError(t, err, unavailableError, "what became of it is unknown")
+			checkError(t, err, unavailableError, "what became of that is unknown")
 			b.Change(test.meantime)
 			var first trading.Receipt
 			for i := range 2 {
@@ -255,6 +257,21 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 				t.Errorf("%d orders, want 1", len(orders))
 			}
 		})
+	}
+}
+
+// A reply that does not come is waited for as long as there is time.
+func TestTradeAgainAfterATimeout(t *testing.T) {
+	m, b := open(t, broker.Config{Stock: always(broker.Stock{Latest: 187.12, Liquidity: -1}), Disturb: disturbing(broker.Place, broker.Held)})
+	ctx, cancel := context.WithTimeout(t.Context(), toAnswer+time.Second)
+	defer cancel()
+	_, err := m.Trade(ctx, trading.Buy, quote())
+	checkError(t, err, unavailableError, "what became of that is unknown: it did not answer in time")
+	if got, err := m.Trade(t.Context(), trading.Buy, quote()); err != nil || got.Qty != "5" {
+		t.Errorf("got %+v, %v, want the receipt of 5", got, err)
+	}
+	if orders := b.Orders(); len(orders) != 1 {
+		t.Errorf("%d orders, want 1", len(orders))
 	}
 }
 

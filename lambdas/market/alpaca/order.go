@@ -93,7 +93,7 @@ func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) 
 func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	clock, err := client.GetClock()
 	if err != nil {
-		return nil, s.failed(o, err)
+		return nil, s.failed(o, err, "was not asked for it")
 	}
 	if !clock.IsOpen {
 		return nil, refused("the market is closed until %s", clock.NextOpen.UTC().Format(time.RFC3339))
@@ -104,7 +104,7 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 		case err != nil && s.explain(err).status == http.StatusNotFound:
 			return nil, refused("there are no %s to sell", o.quote.Symbol)
 		case err != nil:
-			return nil, s.failed(o, err)
+			return nil, s.failed(o, err, "was not asked for it")
 		case position.Qty.LessThan(o.qty):
 			return nil, refused("there are %s %s to sell, and not %s", position.Qty, o.quote.Symbol, o.qty)
 		}
@@ -119,18 +119,22 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 		ClientOrderID: o.quote.QuoteID,
 	})
 	if err != nil {
-		return nil, s.failed(o, err)
+		return nil, s.failed(o, err, "was asked for it, and what became of that is unknown")
 	}
 	return placed, nil
 }
 
-// failed is the error of an attempt that could not do its work.
-func (s session) failed(o order, err error) error {
+// failed is the error of an attempt that could not do its work, and so far Alpaca was, or
+// was not.
+func (s session) failed(o order, err error, asked string) error {
 	problem := s.explain(err)
-	if problem.lasting() {
+	switch {
+	case problem.lasting():
 		return refused("Alpaca refused %s: %s", o, problem)
+	case problem.status == http.StatusTooManyRequests:
+		asked = "did not take it"
 	}
-	return unavailable("Alpaca was asked for %s, and what became of it is unknown: %s", o, problem)
+	return unavailable("%s is not known to be placed: Alpaca %s: %s", o, asked, problem)
 }
 
 // find looks for the order by its id. Without one, the refusal stands.
