@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,6 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/web"
-	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 	"stocktrading/stacks/config"
@@ -181,36 +179,21 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	ready, err := setup.Prepare(ctx, root, o.context, setup.NewProgress(stderr))
+	c, err := system.Prepare(ctx, root, o.context, setup.NewProgress(stderr))
 	if err != nil {
 		return err
 	}
-	defer ready.Remove()
-	cloud, err := assembly.Read(ready.Assembly)
-	if err != nil {
-		return err
-	}
-	for _, m := range cloud.Messages {
+	for _, m := range c.Assembly.Messages {
 		fmt.Fprintf(stderr, "%s: %s\n", m.Level, m.Text)
 	}
 
 	p := newPrinter(stdout, o.serve)
-	s, err := system.Start(ctx, system.Config{
-		Assembly:       cloud,
-		Functions:      ready.Functions,
-		Bridge:         filepath.Join(root, "local", "states"),
-		Node:           ready.Node,
-		Listener:       listener,
-		Secrets:        o.market.secrets,
-		Environment:    o.market.environment,
-		OnEvent:        p.event,
-		OnNotification: p.notification,
-		OnLog: func(function string, line []byte) {
-			if o.logs {
-				fmt.Fprintf(stderr, "%s %s\n", function, line)
-			}
-		},
-	})
+	c.Listener, c.OnEvent, c.OnNotification = listener, p.event, p.notification
+	c.Secrets, c.Environment = o.market.secrets, o.market.environment
+	if o.logs {
+		c.OnLog = func(function string, line []byte) { fmt.Fprintf(stderr, "%s %s\n", function, line) }
+	}
+	s, err := system.Start(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
-	"stocktrading/local/assembly"
 	"stocktrading/local/broker"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
@@ -36,7 +35,6 @@ import (
 type served struct {
 	endpoint, machine string
 	client            *sfn.Client
-	desk              string // the desk's executable
 	output            *buffer
 }
 
@@ -62,7 +60,7 @@ var upAt = regexp.MustCompile(`(?s)The system is up at (\S+)\..*-state-machine (
 
 func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
-	s := &served{output: &buffer{}, desk: buildDesk(t)}
+	s := &served{output: &buffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	stdin := devNull(t)
@@ -98,20 +96,20 @@ func devNull(t *testing.T) *os.File {
 	return f
 }
 
-func buildDesk(t *testing.T) string {
-	t.Helper()
+// buildDesk builds the desk once, into a folder in which go finds it up to date the next time.
+var buildDesk = sync.OnceValues(func() (exe string, err error) {
 	root, err := setup.Root()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	exe := filepath.Join(t.TempDir(), "desk.exe")
+	exe = filepath.Join(root, ".build", "test", "desk.exe")
 	build := exec.Command("go", "build", "-o", exe, "./desk")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build desk: %v\n%s", err, out)
+		return "", fmt.Errorf("build desk: %w\n%s", err, out)
 	}
-	return exe
-}
+	return exe, nil
+})
 
 // environment is all that the desk and the AWS CLI get: nothing of this machine's own AWS configuration.
 func (s *served) environment(t *testing.T, accessKey string) []string {
@@ -125,11 +123,15 @@ func (s *served) environment(t *testing.T, accessKey string) []string {
 // runDesk runs the desk as a process of its own.
 func (s *served) runDesk(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), s.desk, args...)
+	desk, err := buildDesk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), desk, args...)
 	cmd.Env = s.environment(t, system.Approver)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -350,29 +352,30 @@ func (s *served) testCLI(t *testing.T) {
 		}
 		return answer
 	}
-	for _, answer := range [][]string{
-		{"send-task-success", "--task-output", "{}"},
-		{"send-task-failure", "--error", "TradeDeclined", "--cause", "no"},
-	} {
-		started := cli("start-execution", "--state-machine-arn", s.machine, "--input", `{"symbol":"AMZN","qty":5}`)
-		execution := fmt.Sprint(started["executionArn"])
-		for deadline := time.Now().Add(20 * time.Second); !slices.ContainsFunc(s.list(t), func(w listed) bool { return w.Execution == execution }); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s does not wait", execution)
-			}
+	started := cli("start-execution", "--state-machine-arn", s.machine, "--input", `{"symbol":"AMZN","qty":5}`)
+	execution := fmt.Sprint(started["executionArn"])
+	for deadline := time.Now().Add(20 * time.Second); !slices.ContainsFunc(s.list(t), func(w listed) bool { return w.Execution == execution }); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not wait", execution)
 		}
-		running := cli("list-executions", "--state-machine-arn", s.machine, "--status-filter", "RUNNING")
-		if !strings.Contains(fmt.Sprint(running), execution) {
-			t.Errorf("list-executions lacks %s: %v", execution, running)
-		}
-		if events := cli("get-execution-history", "--execution-arn", execution)["events"].([]any); len(events) < 10 {
-			t.Errorf("get-execution-history has %d events", len(events))
-		}
-		cli(answer[0], append([]string{"--task-token", s.token(t, execution)}, answer[1:]...)...)
-		s.end(t, execution)
-		if status := cli("describe-execution", "--execution-arn", execution)["status"]; status != "SUCCEEDED" {
-			t.Errorf("describe-execution has status %v", status)
-		}
+	}
+	running := cli("list-executions", "--state-machine-arn", s.machine, "--status-filter", "RUNNING")
+	if !strings.Contains(fmt.Sprint(running), execution) {
+		t.Errorf("list-executions lacks %s: %v", execution, running)
+	}
+	if events := cli("get-execution-history", "--execution-arn", execution)["events"].([]any); len(events) < 10 {
+		t.Errorf("get-execution-history has %d events", len(events))
+	}
+	cli("send-task-success", "--task-token", s.token(t, execution), "--task-output", "{}")
+	s.end(t, execution)
+	if status := cli("describe-execution", "--execution-arn", execution)["status"]; status != "SUCCEEDED" {
+		t.Errorf("describe-execution has status %v", status)
+	}
+
+	declined := s.startWaiting(t, 1)[0].Execution
+	cli("send-task-failure", "--task-token", s.token(t, declined), "--error", "TradeDeclined", "--cause", "no")
+	if _, report := s.end(t, declined); !strings.Contains(report, `"outcome":"declined"`) {
+		t.Errorf("the report is %s", report)
 	}
 }
 
@@ -466,22 +469,15 @@ func TestDecisionRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready, err := setup.Prepare(t.Context(), root, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ready.Remove()
-	cloud, err := assembly.Read(ready.Assembly)
+	c, err := system.Prepare(t.Context(), root, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out buffer
 	p := newPrinter(&out, false)
-	s, err := system.Start(t.Context(), system.Config{
-		Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: ready.Node,
-		OnEvent: p.event, OnNotification: p.notification,
-		Deny: func(_, action, _ string) bool { return action == "states:SendTaskSuccess" },
-	})
+	c.OnEvent, c.OnNotification = p.event, p.notification
+	c.Deny = func(_, action, _ string) bool { return action == "states:SendTaskSuccess" }
+	s, err := system.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

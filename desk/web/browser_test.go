@@ -22,7 +22,6 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/web"
-	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 )
@@ -54,19 +53,12 @@ func startLocalRun(t *testing.T) *localRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready, err := setup.Prepare(t.Context(), root, map[string]any{}, setup.NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ready.Remove() })
-	cloud, err := assembly.Read(ready.Assembly)
+	c, err := system.Prepare(t.Context(), root, nil, setup.NewProgress(os.Stderr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &localRun{address: make(chan string, 10)}
-	if l.System, err = system.Start(t.Context(), system.Config{
-		Assembly: cloud, Functions: ready.Functions, Bridge: filepath.Join(root, "local", "states"), Node: ready.Node,
-	}); err != nil {
+	if l.System, err = system.Start(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

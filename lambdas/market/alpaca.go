@@ -3,14 +3,13 @@
 package market
 
 import (
-	"context"
 	"fmt"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"stocktrading/lambdas/awsenv"
 	"stocktrading/lambdas/market/alpaca"
 )
 
@@ -22,15 +21,16 @@ func Open() *alpaca.Market {
 	return alpaca.New(alpaca.Config{
 		Live:     os.Getenv("MARKET_MODE") == "live",
 		Endpoint: os.Getenv("MARKET_ENDPOINT"),
-		Secret: &alpaca.Secret{ARN: secret, Reader: func(ctx context.Context) (alpaca.SecretReader, error) {
+		Secret: &alpaca.Secret{ARN: secret, Reader: func() (alpaca.SecretReader, error) {
 			name, err := arn.Parse(secret)
 			if err != nil {
 				return nil, fmt.Errorf("parse ARN: %w", err)
 			}
-			cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(name.Region)) // which need not be the function's
+			cfg, err := awsenv.Load()
 			if err != nil {
-				return nil, fmt.Errorf("load AWS configuration: %w", err)
+				return nil, err
 			}
+			cfg.Region = name.Region // which need not be the function's
 			return secretsmanager.NewFromConfig(cfg), nil
 		}},
 	})

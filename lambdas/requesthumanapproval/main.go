@@ -15,12 +15,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 
+	"stocktrading/lambdas/awsenv"
 	"stocktrading/lambdas/trading"
 )
 
@@ -107,9 +107,9 @@ func (h handler) answer(ctx context.Context, log *slog.Logger, r trading.Approva
 
 func main() {
 	log := lambdacontext.NewLogger()
-	cfg, err := config.LoadDefaultConfig(context.Background())
+	cfg, err := awsenv.Load()
 	if err != nil {
-		log.Error("load AWS configuration", "error", err)
+		log.Error("not started", "error", err)
 		os.Exit(1)
 	}
 	h := handler{topic: sns.NewFromConfig(cfg), topicARN: os.Getenv("TOPIC_ARN"), log: log}

@@ -562,16 +562,23 @@ func TestClose(t *testing.T) {
 
 // beParent is a program that is killed while its functions wait and work. It never returns.
 func beParent(path string) {
+	sleeping := make(chan struct{})
 	p, err := Start(context.Background(), Config{
 		Functions: []Function{{Name: "Trading-Buy", ARN: arn, Path: path, Timeout: time.Minute}},
-		Log:       func(_ string, line []byte) { fmt.Printf("%s\n", line) },
+		Log: func(_ string, line []byte) {
+			fmt.Printf("%s\n", line)
+			if string(line) == "work sleep" {
+				close(sleeping)
+			}
+		},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	invoke(context.Background(), p, request{Do: "echo"})
-	go invoke(context.Background(), p, request{Do: "sleep", MS: 1_000})
+	go invoke(context.Background(), p, request{Do: "sleep", MS: 2_000})
+	<-sleeping // or the next would be served by the same process
 	go invoke(context.Background(), p, request{Do: "echo"})
 	select {}
 }

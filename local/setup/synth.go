@@ -6,55 +6,74 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
-// Synthesize runs the CDK app as the CDK CLI would and leaves the cloud assembly in the folder out. The app gets the context
-// of cdk.json, changed by the one given here. It bundles nothing, because the local run builds the functions itself, and
-// skips the validation of the template, which takes longer than the rest.
-func Synthesize(ctx context.Context, exe, root, out string, context map[string]any, p *Progress) error {
+// Synthesize runs the CDK app as the CDK CLI would and returns the folder of the cloud assembly. The app gets the context of
+// cdk.json, changed by the one given here. It bundles nothing, because the local run builds the functions itself, and skips
+// the validation of the template, which takes longer than the rest.
+//
+// The same app makes the same assembly of the same context. So it is run once for each, and the assembly is kept in .build.
+func Synthesize(ctx context.Context, exe, root string, context map[string]any, p *Progress) (dir string, err error) {
 	s := p.Step("Synthesizing the stack", "")
-	err := synthesize(ctx, exe, root, out, context)
+	dir, err = synthesize(ctx, exe, root, context)
 	s.Done(err)
 	if err != nil {
-		return fmt.Errorf("synthesize the stack: %w", err)
+		return "", fmt.Errorf("synthesize the stack: %w", err)
 	}
-	return nil
+	return dir, nil
 }
 
-func synthesize(ctx context.Context, exe, root, out string, given map[string]any) error {
+func synthesize(ctx context.Context, exe, root string, given map[string]any) (string, error) {
 	exe, err := filepath.Abs(exe)
 	if err != nil {
-		return err
-	}
-	if out, err = filepath.Abs(out); err != nil {
-		return err
+		return "", err
 	}
 	merged, err := Context(root, given)
 	if err != nil {
-		return err
+		return "", err
 	}
 	merged["aws:cdk:bundling-stacks"] = []string{}
 	text, err := json.Marshal(merged)
 	if err != nil {
-		return fmt.Errorf("encode the context: %w", err)
+		return "", fmt.Errorf("encode the context: %w", err)
+	}
+	env := []string{"CDK_CONTEXT_JSON=" + string(text), "CDK_VALIDATION=false"}
+	for _, name := range []string{"CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+
+	cache, err := openAssemblies(root)
+	if err != nil {
+		return "", err
+	}
+	key, err := assemblyKey(exe, env)
+	if err != nil {
+		return "", err
+	}
+	if dir, ok := cache.find(key); ok {
+		return dir, nil
 	}
 	temporary, remove, err := temporaryDir(root)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer remove()
-	// CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION come from the environment if they are set there.
-	_, problems, err := command{
-		path: exe,
-		dir:  root,
-		env: []string{
-			"CDK_OUTDIR=" + out, "CDK_CONTEXT_JSON=" + string(text), "CDK_VALIDATION=false",
-			"TMPDIR=" + temporary, "TMP=" + temporary, "TEMP=" + temporary,
-		},
-	}.run(ctx)
+	out := filepath.Join(temporary, "assembly")
+	env = append(env, "CDK_OUTDIR="+out, "TMPDIR="+temporary, "TMP="+temporary, "TEMP="+temporary)
+	if err := runApp(ctx, exe, root, env); err != nil {
+		return "", err
+	}
+	return cache.put(key, out)
+}
+
+func runApp(ctx context.Context, exe, root string, env []string) error {
+	_, problems, err := command{path: exe, dir: root, env: env}.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func beApp() {
 		dir, _ := os.Getwd()
 		out := os.Getenv("CDK_OUTDIR")
 		text, err := json.Marshal(map[string]any{
-			"dir": dir, "out": out, "context": json.RawMessage(os.Getenv("CDK_CONTEXT_JSON")),
+			"dir": dir, "context": json.RawMessage(os.Getenv("CDK_CONTEXT_JSON")),
 			"validation": os.Getenv("CDK_VALIDATION"), "account": os.Getenv("CDK_DEFAULT_ACCOUNT"), "region": os.Getenv("CDK_DEFAULT_REGION"),
 		})
 		if err != nil {
@@ -31,7 +31,7 @@ func beApp() {
 		os.MkdirAll(out, 0o755)
 		os.WriteFile(filepath.Join(out, "manifest.json"), text, 0o600)
 	case "hang":
-		startChild(os.Getenv("CDK_OUTDIR"))
+		startChild(os.Getenv("APP_IDS"))
 		time.Sleep(time.Minute)
 	default:
 		fmt.Fprint(os.Stderr, strings.TrimPrefix(does, "fail:"))
@@ -48,14 +48,14 @@ func TestSynthesize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(root, "out")
 	write(t, root, map[string]string{"cdk.json": `{"app": "x", "context": {"approval": "human", "@aws-cdk/core:flag": true, "limits": {"qty": 10}}}`})
 	t.Setenv("APP_DOES", "synthesize")
 	t.Setenv("CDK_CONTEXT_JSON", `{"left": "over"}`)
 	t.Setenv("CDK_VALIDATION", "true")
 	t.Setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
 	t.Setenv("CDK_DEFAULT_REGION", "eu-central-1")
-	if err := Synthesize(t.Context(), self, root, out, map[string]any{"approval": "automatic", "hours": 2}, nil); err != nil {
+	out, err := Synthesize(t.Context(), self, root, map[string]any{"approval": "automatic", "hours": 2}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]any
@@ -63,7 +63,7 @@ func TestSynthesize(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"dir": root, "out": out, "validation": "false", "account": "123456789012", "region": "eu-central-1",
+		"dir": root, "validation": "false", "account": "123456789012", "region": "eu-central-1",
 		"context": map[string]any{
 			"approval": "automatic", "hours": 2.0, "@aws-cdk/core:flag": true, "limits": map[string]any{"qty": 10.0},
 			"aws:cdk:bundling-stacks": []any{},
@@ -71,6 +71,75 @@ func TestSynthesize(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the app was given (-want +got):\n%s", diff)
+	}
+}
+
+// An assembly is made once of the same app, context and environment, and kept while somebody asks for it.
+func TestSynthesizeKeeps(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	write(t, root, map[string]string{"cdk.json": `{"context": {"flag": true}}`})
+	synthesize := func(exe string, context map[string]any) string {
+		t.Helper()
+		dir, err := Synthesize(t.Context(), exe, root, context, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	t.Setenv("APP_DOES", "synthesize")
+	t.Setenv("CDK_DEFAULT_REGION", "eu-central-1")
+	first := synthesize(self, nil)
+	write(t, first, map[string]string{"mark": ""})
+	if again := synthesize(self, nil); again != first {
+		t.Errorf("the same is made again: %s and %s", first, again)
+	} else if _, err := os.Stat(filepath.Join(again, "mark")); err != nil {
+		t.Errorf("the same is made again: %v", err)
+	}
+
+	other := filepath.Join(t.TempDir(), executable("other"))
+	if err := copyFile(self, other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(other, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	dirs := map[string]string{first: "the first"}
+	differs := func(what, dir string) {
+		t.Helper()
+		if same, ok := dirs[dir]; ok {
+			t.Errorf("%s has the assembly of %s", what, same)
+		}
+		dirs[dir] = what
+	}
+	differs("another app", synthesize(other, nil))
+	differs("another context", synthesize(self, map[string]any{"approval": "automatic"}))
+	t.Setenv("CDK_DEFAULT_REGION", "us-east-1")
+	differs("another environment", synthesize(self, nil))
+	write(t, root, map[string]string{"cdk.json": `{"context": {"flag": false}}`})
+	differs("another cdk.json", synthesize(self, nil))
+
+	old := time.Now().Add(-maxAge - time.Minute)
+	if err := os.Chtimes(first, old, old); err != nil {
+		t.Fatal(err)
+	}
+	last := synthesize(self, nil)
+	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an assembly that nobody asks for stays: %v", err)
+	}
+	if _, err := os.Stat(last); err != nil {
+		t.Errorf("an assembly that somebody asks for: %v", err)
 	}
 }
 
@@ -99,7 +168,7 @@ func TestSynthesizeErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("APP_DOES", "fail:"+tt.says)
-			err := Synthesize(t.Context(), self, root, t.TempDir(), nil, nil)
+			_, err := Synthesize(t.Context(), self, root, nil, nil)
 			if want := "synthesize the stack: " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("got error\n%v, want\n%s", err, want)
 			}
@@ -107,7 +176,7 @@ func TestSynthesizeErrors(t *testing.T) {
 	}
 	t.Run("no cdk.json", func(t *testing.T) {
 		t.Setenv("APP_DOES", "synthesize")
-		if err := Synthesize(t.Context(), self, t.TempDir(), t.TempDir(), nil, nil); !errors.Is(err, os.ErrNotExist) {
+		if _, err := Synthesize(t.Context(), self, t.TempDir(), nil, nil); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got error %v, want one of a missing file", err)
 		}
 	})
@@ -122,9 +191,13 @@ func TestSynthesizeInterrupted(t *testing.T) {
 	write(t, root, map[string]string{"cdk.json": "{}"})
 	t.Setenv("APP_DOES", "hang")
 	ids := filepath.Join(root, "ids")
+	t.Setenv("APP_IDS", ids)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Synthesize(ctx, self, root, ids, nil, nil) }()
+	go func() {
+		_, err := Synthesize(ctx, self, root, nil, nil)
+		done <- err
+	}()
 	waitFor(t, "start of the app", func() bool {
 		text, _ := os.ReadFile(ids)
 		return strings.HasSuffix(string(text), "\n")

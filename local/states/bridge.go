@@ -11,6 +11,7 @@ import (
 type command struct {
 	Do          string  `json:"do"` // load, start, settle, submitted or stop
 	Definition  string  `json:"definition,omitempty"`
+	Validate    bool    `json:"validate,omitempty"`
 	RetryMS     int64   `json:"retryMs,omitempty"` // between attempts; 0 for what the definition says
 	Run         int64   `json:"run,omitempty"`     // an execution's id
 	ARN         string  `json:"arn,omitempty"`

@@ -5,6 +5,7 @@
 // an answer to its token, its timeout or the end of its execution, whichever is seen here first (see settle).
 
 import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
 
 const MAX_DATA_BYTES = 262144;
 const MAX_HISTORY_EVENTS = 25000;
@@ -74,12 +75,25 @@ function record(run, report, events = 1) {
   }
 }
 
-async function load({ definition, retryMs }) {
-  const { StateMachine } = await import('aws-local-stepfunctions').catch(error => {
-    throw new Error(error.code === 'ERR_MODULE_NOT_FOUND' ? `${error.message} (npm ci installs it)` : error.stack);
-  });
+// interpreter loads the interpreter without what it brings along and is not used here: the AWS SDK, with which it would
+// call functions itself, and the validator where nothing is validated. To load these is most of its start.
+function interpreter(validate) {
+  const require = createRequire(import.meta.url);
+  const unused = ['@aws-sdk/client-lambda', '@aws-sdk/credential-providers', ...(validate ? [] : ['asl-validator'])];
+  try {
+    for (const filename of unused.map(name => require.resolve(name))) {
+      require.cache[filename] = { id: filename, filename, loaded: true, exports: {} };
+    }
+    return require('aws-local-stepfunctions');
+  } catch (error) {
+    throw new Error(error.code === 'MODULE_NOT_FOUND' ? `${error.message} (npm ci installs it)` : error.stack);
+  }
+}
+
+async function load({ definition, validate, retryMs }) {
+  const { StateMachine } = interpreter(validate);
   StatesTimeoutError = await timeoutErrorOf(StateMachine);
-  machine = new StateMachine(JSON.parse(definition)); // validates, and throws a text for people
+  machine = new StateMachine(JSON.parse(definition), { validationOptions: { noValidate: !validate } }); // throws a text for people
 
   const { States } = machine.definition;
   const named = Object.entries(States).filter(([, state]) => state.Type === 'Task');

@@ -9,10 +9,12 @@ package states
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -30,6 +32,10 @@ type Config struct {
 	Name       string     // of the state machine
 	RoleARN    string     // of the state machine
 	Run        TaskRunner // performs a task
+
+	// Valid, if set, is a folder in which Start remembers the definitions that it has found valid. It is for one version
+	// of the interpreter. Validation is most of a start.
+	Valid string
 
 	// RetryInterval, if set, is the time between two attempts of a task, in place of what its Retry says. It counts in
 	// whole milliseconds.
@@ -104,7 +110,7 @@ var machineARN = regexp.MustCompile(`^arn:(aws[a-z-]*):states:([a-z0-9-]+):(\d{1
 // wait keeps it from reading its stdin.
 const stopPatience = 10 * time.Second
 
-// Start starts the interpreter and has it validate the definition. The context bounds the start alone: the engine
+// Start starts the interpreter and has it validate the definition, unless it is known to be valid. The context bounds the start alone: the engine
 // runs until Close, or until its Node process dies (see Done).
 func Start(ctx context.Context, c Config) (*Engine, error) {
 	arn := machineARN.FindStringSubmatch(c.ARN)
@@ -155,7 +161,12 @@ func (e *Engine) start(ctx context.Context) error {
 	e.observe = newObserver(e.config.Observe)
 	loaded := make(chan error, 1)
 	go e.read(stdout, loaded)
-	e.send(command{Do: "load", Definition: string(e.config.Definition), RetryMS: e.config.RetryInterval.Milliseconds()})
+	known := e.known()
+	_, err = os.Stat(known)
+	e.send(command{
+		Do: "load", Definition: string(e.config.Definition), Validate: known == "" || err != nil,
+		RetryMS: e.config.RetryInterval.Milliseconds(),
+	})
 
 	select {
 	case err = <-loaded:
@@ -164,10 +175,21 @@ func (e *Engine) start(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("run interpreter: %w", ctx.Err())
 	}
+	if err == nil && known != "" {
+		err = os.WriteFile(known, nil, 0o644)
+	}
 	if err != nil {
 		e.Close()
 	}
 	return err
+}
+
+// known is the file that tells by being there that the definition is valid. It is empty if nothing is to be remembered.
+func (e *Engine) known() string {
+	if e.config.Valid == "" {
+		return ""
+	}
+	return filepath.Join(e.config.Valid, fmt.Sprintf("%x", sha256.Sum256(e.config.Definition)))
 }
 
 // Close ends the Node process, ends the context of the tasks that are still performed, and waits for both and for

@@ -2,10 +2,13 @@ package states
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"stocktrading/local/setup"
 )
 
 const (
@@ -23,6 +28,24 @@ const (
 	wait     = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 	publish  = "arn:aws:states:::sns:publish"
 )
+
+// valid is the folder in which the engines remember valid definitions.
+var valid string
+
+func TestMain(m *testing.M) {
+	root, err := setup.Root()
+	if err == nil {
+		err = setup.Packages(context.Background(), root, setup.NewProgress(os.Stderr))
+	}
+	if err == nil {
+		valid, err = setup.ValidDir(root)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // launch starts an engine that is closed at the end of the test.
 func launch(t *testing.T, definition string, run TaskRunner, change ...func(*Config)) *Engine {
@@ -45,7 +68,7 @@ func launch(t *testing.T, definition string, run TaskRunner, change ...func(*Con
 
 func config(definition string, run TaskRunner) Config {
 	return Config{
-		Node: "node", Dir: ".", Definition: []byte(definition),
+		Node: "node", Dir: ".", Valid: valid, Definition: []byte(definition),
 		ARN: machine, Name: "StockTrading", RoleARN: role, Run: run,
 	}
 }
@@ -689,6 +712,57 @@ func TestStartRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A definition is validated until it was found valid once, by an engine that remembers.
+func TestStartRemembersValidDefinitions(t *testing.T) {
+	t.Parallel()
+	start := func(definition, valid string) error {
+		c := config(definition, nil)
+		c.Valid = valid
+		e, err := Start(t.Context(), c)
+		if err == nil {
+			e.Close()
+		}
+		return err
+	}
+	remembered := func(dir string) int {
+		t.Helper()
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	const good, bad = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`
+	dir := t.TempDir()
+	for range 2 {
+		if err := start(bad, dir); err == nil {
+			t.Error("an invalid definition is taken")
+		}
+	}
+	if n := remembered(dir); n != 0 {
+		t.Errorf("%d invalid definitions are remembered", n)
+	}
+	if err := start(good, dir); err != nil {
+		t.Error(err)
+	}
+	if n := remembered(dir); n != 1 {
+		t.Errorf("%d definitions are remembered, want 1", n)
+	}
+	if err := start(bad, dir); err == nil {
+		t.Error("an invalid definition is taken for another one that is valid")
+	}
+	// What is remembered is believed: this is what makes the next start short.
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(bad)))), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(bad, dir); err != nil {
+		t.Errorf("a definition that is remembered is validated: %v", err)
+	}
+	if err := start(bad, ""); err == nil {
+		t.Error("an invalid definition is taken where nothing is remembered")
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"stocktrading/local/assembly"
 	"stocktrading/local/functions"
+	"stocktrading/local/setup"
 	"stocktrading/local/states"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	Assembly  *assembly.Assembly
 	Functions string       // the folder of the functions' executables, named after their handlers
 	Bridge    string       // the folder of the interpreter's bridge: local/states
+	Valid     string       // the folder that remembers valid definitions, as the engine does; none if empty
 	Node      string       // the node executable
 	Listener  net.Listener // of the endpoint, on 127.0.0.1; any free port if nil
 
@@ -63,6 +65,20 @@ type Config struct {
 	Kill     func(function, requestID string, at functions.Moment) bool
 	Invoke   func(next Invoker) Invoker
 	Endpoint func(next http.Handler) http.Handler
+}
+
+// Prepare finds or builds all that a system of the project in the folder root is made of.
+// The context is the deployment's configuration, as -c gives it to the CDK CLI.
+func Prepare(ctx context.Context, root string, context map[string]any, p *setup.Progress) (Config, error) {
+	ready, err := setup.Prepare(ctx, root, context, p)
+	if err != nil {
+		return Config{}, err
+	}
+	cloud, err := assembly.Read(ready.Assembly)
+	if err != nil {
+		return Config{}, err
+	}
+	return Config{Assembly: cloud, Functions: ready.Functions, Bridge: ready.Bridge, Valid: ready.Valid, Node: ready.Node}, nil
 }
 
 // Invoker invokes a function; its error may be a *functions.InvokeError.
@@ -209,6 +225,7 @@ func (s *System) startEngine(ctx context.Context, c Config, machine assembly.Res
 	s.engine, err = states.Start(ctx, states.Config{
 		Node:       c.Node,
 		Dir:        c.Bridge,
+		Valid:      c.Valid,
 		Definition: []byte(definition),
 		ARN:        machine.Ref,
 		Name:       machine.Attributes["Name"],

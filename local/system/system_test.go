@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"stocktrading/desk/decision"
-	"stocktrading/local/assembly"
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
@@ -39,21 +37,11 @@ func configure(t *testing.T, context map[string]any) system.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready, err := setup.Prepare(t.Context(), root, context, setup.NewProgress(os.Stderr))
+	c, err := system.Prepare(t.Context(), root, context, setup.NewProgress(os.Stderr))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ready.Remove() })
-	cloud, err := assembly.Read(ready.Assembly)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return system.Config{
-		Assembly:  cloud,
-		Functions: ready.Functions,
-		Bridge:    filepath.Join(root, "local", "states"),
-		Node:      ready.Node,
-	}
+	return c
 }
 
 // start runs the stack of a configuration.

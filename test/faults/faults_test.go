@@ -22,14 +22,13 @@ func TestFaultsAtABroker(t *testing.T) { testFaults(t, options{n: 80, seed: 1, a
 
 // testFaults wants a run of every fault to find nothing, and each control to find what it is for.
 func testFaults(t *testing.T, whole options) {
-	p, err := prepare(t.Context(), whole.alpaca, os.Stderr)
+	c, err := prepare(t.Context(), whole.alpaca, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Remove() })
 	measure := func(t *testing.T, o options) *summary {
 		t.Helper()
-		r, err := disturb(t.Context(), p, o, io.Discard)
+		r, err := disturb(t.Context(), c, o, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,12 +68,11 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func measure(ctx context.Context, o options, stderr io.Writer) (*summary, error) {
-	p, err := prepare(ctx, o.alpaca, stderr)
+	c, err := prepare(ctx, o.alpaca, stderr)
 	if err != nil {
 		return nil, err
 	}
-	defer p.Remove()
-	r, err := disturb(ctx, p, o, stderr)
+	r, err := disturb(ctx, c, o, stderr)
 	if err != nil {
 		return nil, err
 	}

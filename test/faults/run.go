@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -140,27 +139,21 @@ type run struct {
 	took         time.Duration
 }
 
-// prepared is what all runs of a process in one market share.
-type prepared struct {
-	root string
-	setup.Prepared
-}
-
-func prepare(ctx context.Context, alpaca bool, stderr io.Writer) (prepared, error) {
+// prepare makes what all runs of a process in one market share.
+func prepare(ctx context.Context, alpaca bool, stderr io.Writer) (system.Config, error) {
 	root, err := setup.Root()
 	if err != nil {
-		return prepared{}, err
+		return system.Config{}, err
 	}
 	choices := map[string]any{"approvalTimeout": approvalTimeout}
 	if alpaca {
 		choices["market"], choices["marketSecret"] = "alpaca", marketSecret
 	}
-	ready, err := setup.Prepare(ctx, root, choices, setup.NewProgress(stderr))
-	return prepared{root, ready}, err
+	return system.Prepare(ctx, root, choices, setup.NewProgress(stderr))
 }
 
 // disturb runs the executions to their end in a system of their own.
-func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*run, error) {
+func disturb(ctx context.Context, c system.Config, o options, progress io.Writer) (*run, error) {
 	r := &run{
 		options:  o,
 		byName:   map[string]*execution{},
@@ -178,7 +171,7 @@ func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*r
 	}
 	before := runtime.NumGoroutine()
 	began := time.Now()
-	if err := r.start(ctx, p); err != nil {
+	if err := r.start(ctx, c); err != nil {
 		return nil, err
 	}
 	err := r.runAll(ctx, progress)
@@ -201,31 +194,18 @@ func disturb(ctx context.Context, p prepared, o options, progress io.Writer) (*r
 	}
 }
 
-func (r *run) start(ctx context.Context, p prepared) error {
-	cloud, err := assembly.Read(p.Assembly)
-	if err != nil {
+func (r *run) start(ctx context.Context, c system.Config) (err error) {
+	if c.Assembly, err = assembly.Read(c.Assembly.Dir); err != nil { // one of its own, to change
 		return err
 	}
-	if err := r.change(cloud.Template); err != nil {
+	if err := r.change(c.Assembly.Template); err != nil {
 		return err
 	}
-	secrets, environment := r.openMarket()
-	r.system, err = system.Start(ctx, system.Config{
-		Secrets:        secrets,
-		Environment:    environment,
-		Assembly:       cloud,
-		Functions:      p.Functions,
-		Bridge:         filepath.Join(p.root, "local", "states"),
-		Node:           p.Node,
-		OnEvent:        r.observe,
-		OnNotification: r.receive,
-		OnLog:          r.read,
-		RetryInterval:  retryInterval,
-		Kill:           r.kill,
-		Invoke:         r.invoke,
-		Endpoint:       r.endpoint,
-	})
-	if err != nil {
+	c.OnEvent, c.OnNotification, c.OnLog = r.observe, r.receive, r.read
+	c.Kill, c.Invoke, c.Endpoint = r.kill, r.invoke, r.endpoint
+	c.RetryInterval = retryInterval
+	c.Secrets, c.Environment = r.openMarket()
+	if r.system, err = system.Start(ctx, c); err != nil {
 		r.closeMarket()
 		return err
 	}

@@ -33,7 +33,7 @@ func (v vault) GetSecretValue(context.Context, *secretsmanager.GetSecretValueInp
 }
 
 func secretOf(v vault) *Secret {
-	return &Secret{ARN: secretARN, Reader: func(context.Context) (SecretReader, error) { return v, nil }}
+	return &Secret{ARN: secretARN, Reader: func() (SecretReader, error) { return v, nil }}
 }
 
 func holding(id, key string) *Secret {

@@ -47,7 +47,7 @@ type SecretReader interface {
 // again by this process; what fails is tried again.
 type Secret struct {
 	ARN    string
-	Reader func(context.Context) (SecretReader, error)
+	Reader func() (SecretReader, error)
 
 	mu   sync.Mutex
 	keys *keys
@@ -69,7 +69,7 @@ func (s *Secret) get(ctx context.Context) (keys, error) {
 }
 
 func (s *Secret) read(ctx context.Context) (keys, error) {
-	reader, err := s.Reader(ctx)
+	reader, err := s.Reader()
 	if err != nil {
 		return keys{}, refused("the secret %s can't be read: %v", s.ARN, err)
 	}

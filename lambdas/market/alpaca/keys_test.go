@@ -2,7 +2,6 @@ package alpaca
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +66,7 @@ func TestSecretRefused(t *testing.T) {
 			}
 		})
 	}
-	broken := &Secret{ARN: "x", Reader: func(context.Context) (SecretReader, error) { return nil, errors.New("no region") }}
+	broken := &Secret{ARN: "x", Reader: func() (SecretReader, error) { return nil, errors.New("no region") }}
 	_, err := broken.get(t.Context())
 	checkError(t, err, refusedError, "the secret x can't be read: no region")
 }

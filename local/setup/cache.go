@@ -1,0 +1,88 @@
+package setup
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// assemblies is a folder that keeps cloud assemblies, each in a folder named by what it was made of. An entry is complete
+// as soon as it is there, and never changes.
+type assemblies string
+
+// maxAge is how long an assembly stays that nobody asks for.
+const maxAge = 24 * time.Hour
+
+// openAssemblies returns the project's assemblies, without those that nobody has asked for in maxAge.
+func openAssemblies(root string) (assemblies, error) {
+	build, err := buildDir(root)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(build, "assemblies")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > maxAge {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return assemblies(dir), nil
+}
+
+// assemblyKey names what an assembly is made of: the app, to the byte, and the environment that it is given.
+func assemblyKey(exe string, env []string) (string, error) {
+	app, err := os.Open(exe)
+	if err != nil {
+		return "", err
+	}
+	defer app.Close()
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%q", env)
+	if _, err := io.Copy(hash, app); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// find returns the folder of an assembly, and marks it as asked for.
+func (a assemblies) find(key string) (dir string, ok bool) {
+	dir = filepath.Join(string(a), key)
+	return dir, os.Chtimes(dir, time.Time{}, time.Now()) == nil
+}
+
+// put moves an assembly in. Whoever comes second finds the same one there.
+func (a assemblies) put(key, from string) (dir string, err error) {
+	dir = filepath.Join(string(a), key)
+	if err := os.Rename(from, dir); err != nil {
+		if _, ok := a.find(key); !ok {
+			return "", fmt.Errorf("keep the cloud assembly: %w", err)
+		}
+	}
+	return dir, nil
+}
+
+// ValidDir returns the folder in which a state machine's engine remembers the definitions that it has found valid. Another
+// package-lock.json, and so perhaps another interpreter, has another folder.
+func ValidDir(root string) (string, error) {
+	lock, err := os.ReadFile(filepath.Join(root, "package-lock.json"))
+	if err != nil {
+		return "", fmt.Errorf("look at the npm packages: %w", err)
+	}
+	build, err := buildDir(root)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(lock)
+	dir := filepath.Join(build, "valid", hex.EncodeToString(sum[:8]))
+	return dir, os.MkdirAll(dir, 0o755)
+}
