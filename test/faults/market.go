@@ -16,7 +16,8 @@ func (r *run) openMarket() (secrets, environment map[string]string) {
 	if !r.alpaca {
 		return nil, nil
 	}
-	r.broker = broker.New(broker.Config{Stock: r.stock, Disturb: r.disturbBroker})
+	shares := maxQty // what was sold once can't be sold again, and that says no more than that it is gone
+	r.broker = broker.New(broker.Config{Stock: r.stock, Shares: &shares, IDsLast: true, Disturb: r.disturbBroker})
 	r.brokerServer = httptest.NewServer(r.broker)
 	return map[string]string{marketSecret: fmt.Sprintf(`{"APCA_API_KEY_ID":%q,"APCA_API_SECRET_KEY":%q}`, broker.KeyID, broker.SecretKey)},
 		map[string]string{"MARKET_ENDPOINT": r.brokerServer.URL}

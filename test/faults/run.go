@@ -91,8 +91,11 @@ func newExecution(number int, p plan) *execution {
 	}
 }
 
+// maxQty is how many shares are asked for at most.
+const maxQty = 10
+
 // qty is how many shares are asked for: more than one, so that an order can be filled in part.
-func (x *execution) qty() int { return 2 + x.number%9 }
+func (x *execution) qty() int { return 2 + x.number%(maxQty-1) }
 
 // trade is what was traded: in the simulated market what a function's log says, at a broker what that has.
 type trade struct{ ID, Side, Symbol, Price, Qty string }

@@ -170,6 +170,7 @@ func (b bound) RoundTrip(r *http.Request) (*http.Response, error) {
 // problem is what went wrong with a request.
 type problem struct {
 	status int    // of HTTP; 0 if there was no answer, or none to be understood
+	code   int    // Alpaca's own; 0 if the answer has none
 	text   string // for a person
 }
 
@@ -180,16 +181,20 @@ func (p problem) lasting() bool {
 	return p.status != 0 && p.status != http.StatusRequestTimeout && p.status != http.StatusTooManyRequests && p.status < http.StatusInternalServerError
 }
 
+// missing tells whether Alpaca itself knows that there is no such thing: a server in between
+// may say the same of an address.
+func (p problem) missing() bool { return p.status == http.StatusNotFound && p.code == 40410000 }
+
 // explain says what an error of the SDK means. The status and the number in the body are
 // what Alpaca promises; its messages are for people.
 func (s session) explain(err error) problem {
 	var api *sdk.APIError
 	if !errors.As(err, &api) {
-		return problem{0, "it did not answer in time, or not in a way that can be understood"}
+		return problem{text: "it did not answer in time, or not in a way that can be understood"}
 	}
-	p := problem{status: api.StatusCode, text: trading.OneLine(api.Message, 200)}
+	p := problem{status: api.StatusCode, code: api.Code, text: trading.OneLine(api.Message, 200)}
 	switch {
-	case p.status == http.StatusUnauthorized, p.status == http.StatusForbidden && api.Code == 0:
+	case p.status == http.StatusUnauthorized, p.status == http.StatusForbidden && p.code == 0:
 		p.text = fmt.Sprintf("it does not accept the keys of the secret %s for this (%s trading, HTTP status %d)", s.secret.ARN, s.mode, p.status)
 	case p.status == http.StatusTooManyRequests:
 		p.text = "it takes no more requests of these keys for the moment (HTTP status 429)"

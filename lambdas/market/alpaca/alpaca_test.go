@@ -260,6 +260,22 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 	}
 }
 
+// That an address is unknown to a server in between says nothing of an order.
+func TestAnAddressIsNoOrder(t *testing.T) {
+	b := broker.New(broker.Config{Closed: true})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "orders") {
+			http.Error(w, "<html>404 page not found</html>", http.StatusNotFound)
+			return
+		}
+		b.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	m := New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)})
+	_, err := m.Trade(t.Context(), trading.Buy, quote())
+	checkError(t, err, unavailableError, "Alpaca does not tell whether there is the order to buy 5 AMZN at 187.12 or better: it refuses without saying why (HTTP status 404)")
+}
+
 // A reply that does not come is waited for as long as there is time.
 func TestTradeAgainAfterATimeout(t *testing.T) {
 	m, b := open(t, broker.Config{Stock: always(broker.Stock{Latest: 187.12, Liquidity: -1}), Disturb: disturbing(broker.Place, broker.Held)})

@@ -101,7 +101,7 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	if o.side == trading.Sell {
 		position, err := client.GetPosition(o.symbol)
 		switch {
-		case err != nil && s.explain(err).status == http.StatusNotFound:
+		case err != nil && s.explain(err).missing():
 			return nil, refused("there are no %s to sell", o.quote.Symbol)
 		case err != nil:
 			return nil, s.failed(o, err, "was not asked for it")
@@ -143,7 +143,7 @@ func (s session) find(client *sdk.Client, o order, refusal error) (*sdk.Order, e
 	switch problem := s.explain(err); {
 	case err == nil:
 		return placed, nil
-	case problem.status == http.StatusNotFound, problem.status == http.StatusUnauthorized, problem.status == http.StatusForbidden:
+	case problem.missing(), problem.status == http.StatusUnauthorized, problem.status == http.StatusForbidden:
 		return nil, refusal
 	default:
 		return nil, unavailable("Alpaca does not tell whether there is %s: %s", o, problem)
