@@ -77,10 +77,11 @@ func (x *execution) disturbMarket(f fault) {
 	x.market = f
 }
 
-// disturbBroker disturbs the one request of an attempt that it is about: for a price, or for an order.
+// disturbBroker disturbs the first request of an attempt that it is about: for a price, for an order, or for what became
+// of that order, where a sale is not asked for again.
 func (r *run) disturbBroker(q broker.Request) broker.Fault {
 	x := r.bySymbol[q.Symbol]
-	if x == nil || q.Operation != broker.Quote && q.Operation != broker.Place {
+	if x == nil || q.Operation != broker.Quote && q.Operation != broker.Place && q.Operation != broker.Find {
 		return broker.None
 	}
 	x.mu.Lock()
