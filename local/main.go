@@ -80,6 +80,7 @@ type options struct {
 	web      bool // and serve
 	port     int
 	logs     bool
+	market   market
 }
 
 const usage = `Usage: go run ./local [flags]
@@ -93,6 +94,7 @@ the system up with -serve or -web.
   go run ./local -c approvalTimeout=30s           a deployment's configuration
   go run ./local -serve                           for the AWS CLI, SDKs and the desk
   go run ./local -web                             the desk as a page in your browser
+  go run ./local -c market=alpaca                 Alpaca's paper trading, with your keys
 
 Flags:
 `
@@ -120,6 +122,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.web, "web", false, "keep the system up, with the desk as a page in your browser")
 	flags.IntVar(&o.port, "port", 0, "the endpoint's port on 127.0.0.1; 0 takes any free one")
 	flags.BoolVar(&o.logs, "logs", false, "show the functions' logs")
+	endpoint := flags.String("market-endpoint", "", "with -c market=alpaca, the `URL` of a broker in place of Alpaca")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
@@ -128,8 +131,22 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	}
 	o.serve = o.serve || o.web
 	_, reasonErr := decision.CleanReason(o.reason)
-	var err error
-	switch o.config, err = config.FromContext(func(key string) any { return o.context[key] }); {
+	root, err := setup.Root()
+	if err != nil {
+		return o, err
+	}
+	context, err := setup.Context(root, o.context)
+	if err != nil {
+		return o, fmt.Errorf("read the context: %w", err)
+	}
+	if context["market"] == string(config.AlpacaMarket) && context["marketSecret"] == nil {
+		o.context["marketSecret"], context["marketSecret"] = localSecret, localSecret
+	}
+	if o.config, err = config.FromContext(func(key string) any { return context[key] }); err != nil {
+		return o, usageError{err}
+	}
+	o.market, err = chooseMarket(o.config, *endpoint, os.Getenv)
+	switch {
 	case err != nil:
 		return o, usageError{err}
 	case flags.NArg() > 0:
@@ -172,6 +189,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 
 	p := newPrinter(stdout, o.serve)
 	c.Listener, c.OnEvent, c.OnNotification = listener, p.event, p.notification
+	c.Secrets, c.Environment = o.market.secrets, o.market.environment
 	if o.logs {
 		c.OnLog = func(function string, line []byte) { fmt.Fprintf(stderr, "%s %s\n", function, line) }
 	}

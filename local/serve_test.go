@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"stocktrading/local/broker"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 	"stocktrading/stacks/config"
@@ -415,6 +417,11 @@ func TestDeskAgainstExpiredWait(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
+	t.Setenv(keyIDVariable, "") // a person's own keys are none of a test's
+	t.Setenv(secretKeyVariable, "")
+	trades := httptest.NewServer(broker.New(broker.Config{}))
+	defer trades.Close()
+	at := trades.URL
 	for _, test := range []struct {
 		name       string
 		args       []string
@@ -435,6 +442,12 @@ func TestRun(t *testing.T) {
 		{"unknown value", []string{"-c", "approvalTimeout=soon"}, exitUsage, `context key approvalTimeout is "soon"`},
 		{"unknown flag", []string{"-x"}, exitUsage, "not defined: -x"},
 		{"argument", []string{"x"}, exitUsage, `unexpected argument "x"`},
+		{"market without keys", []string{"-decision", "approve", "-c", "market=alpaca"}, exitUsage, "the keys of Alpaca's paper trading are missing"},
+		{"live", []string{"-decision", "approve", "-c", "market=alpaca", "-c", "marketMode=live"}, exitUsage, "the local run never trades with real money"},
+		{"live, and nobody asked", []string{"-c", "market=alpaca", "-c", "marketMode=live", "-c", "approval=automatic"}, exitUsage, "does not go with approval=automatic"},
+		{"a mode of no market", []string{"-decision", "approve", "-c", "marketMode=paper"}, exitUsage, "goes with market=alpaca only"},
+		{"an endpoint of no market", []string{"-decision", "approve", "-market-endpoint", "http://127.0.0.1:1"}, exitUsage, "-market-endpoint goes with"},
+		{"at a broker", []string{"-decision", "buy", "-c", "market=alpaca", "-market-endpoint", at}, exitSucceeded, `"outcome": "traded"`},
 		{"port out of range", []string{"-serve", "-port", "70000"}, exitUsage, "-port is 70000"},
 		{"help", []string{"-h"}, exitSucceeded, "Usage: go run ./local"},
 	} {

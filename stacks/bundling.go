@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -14,19 +15,23 @@ import (
 
 // goFunction is the code of one function: the main package of that name in lambdas/,
 // built on this machine for the runtime that the stack uses. The same source and Go
-// version give the same bytes, and so the same asset, everywhere.
-func goFunction(name string) awslambda.Code {
+// version give the same bytes, and so the same asset, everywhere. A build tag chooses what
+// of the source that is.
+func goFunction(name string, tags ...string) awslambda.Code {
 	return awslambda.Code_FromAsset(jsii.String("lambdas/"+name), &awss3assets.AssetOptions{
 		AssetHashType: awscdk.AssetHashType_OUTPUT,
 		Bundling: &awscdk.BundlingOptions{
 			Image: awscdk.DockerImage_FromRegistry(jsii.String("not-used")), // required, but the local build never asks for it
-			Local: &goBuild{name: name},
+			Local: &goBuild{name: name, tags: tags},
 		},
 	})
 }
 
 // goBuild implements awscdk.ILocalBundling. Only a pointer does: jsii refuses a value.
-type goBuild struct{ name string }
+type goBuild struct {
+	name string
+	tags []string
+}
 
 // TryBundle builds the function's executable into dir. It panics with the compiler's
 // message if that fails: to return false would send the CDK looking for Docker.
@@ -38,8 +43,9 @@ func (b *goBuild) TryBundle(dir *string, _ *awscdk.BundlingOptions) *bool {
 }
 
 func (b *goBuild) build(dir string) error {
+	tags := strings.Join(append([]string{"lambda.norpc"}, b.tags...), ",")
 	cmd := exec.Command("go", "build",
-		"-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid=",
+		"-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w -buildid=",
 		"-o", filepath.Join(dir, "bootstrap"), "./lambdas/"+b.name)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -33,14 +33,16 @@ func NewStockTrading(scope constructs.Construct, id string, c config.Config) aws
 		Description: jsii.String("Checks a stock price, recommends to buy or sell, asks a human, trades as they decide and reports the result."),
 	})
 
-	checkStockPrice := newFunction(stack, "CheckStockPrice", "checkstockprice",
-		"Quotes the stock that a person asked to trade.", nil, nil)
+	checkStockPrice := newMarketFunction(stack, c, "CheckStockPrice", "checkstockprice",
+		"Quotes the stock that a person asked to trade.")
 	recommend := newFunction(stack, "GenerateBuySellRecommendation", "generatebuysellrecommendation",
 		"Recommends to buy or to sell at the quoted price.", nil, nil)
-	buyStock := newFunction(stack, "BuyStock", "buystock",
-		"Buys what was quoted.", nil, nil)
-	sellStock := newFunction(stack, "SellStock", "sellstock",
-		"Sells what was quoted.", nil, nil)
+	buyStock := newMarketFunction(stack, c, "BuyStock", "buystock", "Buys what was quoted.")
+	sellStock := newMarketFunction(stack, c, "SellStock", "sellstock", "Sells what was quoted.")
+	if c.MarketMode == config.LiveMode {
+		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String("StockTrading:liveTrading"),
+			jsii.String("marketMode=live: what is approved is traded with real money."))
+	}
 
 	queue := awssqs.NewQueue(stack, jsii.String("RequestHumanApprovalSqs"), &awssqs.QueueProps{
 		Encryption:        awssqs.QueueEncryption_SQS_MANAGED,
@@ -105,15 +107,27 @@ func NewStockTrading(scope constructs.Construct, id string, c config.Config) aws
 	return stack
 }
 
-// newFunction defines the function <name>Lambda from the main package lambdas/<pkg>,
-// with a log group and a role of its own.
-func newFunction(stack awscdk.Stack, name, pkg, description string, environment map[string]*string, p policies) awslambda.Function {
+// newMarketFunction defines a function that asks the market or trades there. For a real one
+// it is built with that market's adapter, and may read the one secret that its keys are in.
+func newMarketFunction(stack awscdk.Stack, c config.Config, name, pkg, description string) awslambda.Function {
+	if c.Market == config.SimulatedMarket {
+		return newFunction(stack, name, pkg, description, nil, nil)
+	}
+	return newFunction(stack, name, pkg, description,
+		map[string]*string{"MARKET_MODE": jsii.String(string(c.MarketMode)), "MARKET_SECRET": jsii.String(c.MarketSecret)},
+		policies{"MarketSecret": allow(jsii.String(c.MarketSecret), "secretsmanager:GetSecretValue")},
+		string(c.Market))
+}
+
+// newFunction defines the function <name>Lambda from the main package lambdas/<pkg>, built
+// with the given tags, with a log group and a role of its own.
+func newFunction(stack awscdk.Stack, name, pkg, description string, environment map[string]*string, p policies, tags ...string) awslambda.Function {
 	logs := newLogGroup(stack, name)
 	role := newRole(stack, name, awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
 		p.with("Logs", allow(logs.LogGroupArn(), "logs:CreateLogStream", "logs:PutLogEvents")))
 	props := &awslambda.FunctionProps{
 		Description:   jsii.String(description),
-		Code:          goFunction(pkg),
+		Code:          goFunction(pkg, tags...),
 		Runtime:       awslambda.Runtime_PROVIDED_AL2023(),
 		Architecture:  awslambda.Architecture_ARM_64(),
 		Handler:       jsii.String(pkg), // this runtime starts the file named bootstrap, whatever the handler; the name tells whose it is

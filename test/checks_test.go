@@ -37,16 +37,25 @@ var checks = map[string]func(template) problems{
 	"outputs":                                        checkOutputs,
 }
 
+const marketSecret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpaca-AbCdEf"
+
+// onAlpaca is the configuration of a real market.
+var onAlpaca = map[string]any{"market": "alpaca", "marketSecret": marketSecret}
+
 func TestTemplate(t *testing.T) {
 	for _, configuration := range []struct {
 		name     string
 		override map[string]any
 		approval string
+		mode     any // of a real market
 	}{
-		{"default", nil, "human"},
-		{"automatic approval", map[string]any{"approval": "automatic"}, "automatic"},
-		{"shortest timeout", map[string]any{"approvalTimeout": "1s"}, "human"},
-		{"longest timeout", map[string]any{"approvalTimeout": "336h"}, "human"},
+		{"default", nil, "human", nil},
+		{"automatic approval", map[string]any{"approval": "automatic"}, "automatic", nil},
+		{"shortest timeout", map[string]any{"approvalTimeout": "1s"}, "human", nil},
+		{"longest timeout", map[string]any{"approvalTimeout": "336h"}, "human", nil},
+		{"simulated market", map[string]any{"market": "simulated"}, "human", nil},
+		{"alpaca", onAlpaca, "human", "paper"},
+		{"alpaca live", map[string]any{"market": "alpaca", "marketSecret": marketSecret, "marketMode": "live"}, "human", "live"},
 	} {
 		t.Run(configuration.name, func(t *testing.T) {
 			tpl := parse(t, templateText(t, configuration.override))
@@ -60,6 +69,13 @@ func TestTemplate(t *testing.T) {
 			// Which approval it is decides what the checks want, so it is none of theirs.
 			if got := tpl.environment("RequestHumanApproval")["APPROVAL"]; got != configuration.approval {
 				t.Errorf("approval is %v, want %s", got, configuration.approval)
+			}
+			// So does the market.
+			if got := tpl.environment("CheckStockPrice")["MARKET_MODE"]; got != configuration.mode {
+				t.Errorf("the market's mode is %v, want %v", got, configuration.mode)
+			}
+			if configuration.mode == nil && strings.Contains(strings.ToLower(string(templateText(t, configuration.override))), "secret") {
+				t.Error("the template of the simulated market has something of a secret")
 			}
 		})
 	}
@@ -152,9 +168,27 @@ func checkFunctions(tpl template) (found problems) {
 		if name == "RequestHumanApproval" {
 			variables = []string{"APPROVAL", "TOPIC_ARN"}
 		}
+		if slices.Contains(marketFunctions, name) && tpl.marketSecret() != "" {
+			variables = []string{"MARKET_MODE", "MARKET_SECRET"}
+			for _, variable := range variables {
+				if got, want := tpl.environment(name)[variable], tpl.environment(marketFunctions[0])[variable]; got != want {
+					found.add("%s has the %s %v, and %s has %v", name, variable, got, marketFunctions[0], want)
+				}
+			}
+		}
 		found.onlyKeys(name+"'s environment", tpl.environment(name), variables...)
 	}
 	return found
+}
+
+// marketFunctions are those that ask the market or trade there.
+var marketFunctions = []string{"CheckStockPrice", "BuyStock", "SellStock"}
+
+// marketSecret is the ARN of the secret that a real market's keys are in, or nothing: then
+// it is the simulated one.
+func (tpl template) marketSecret() string {
+	arn, _ := tpl.environment(marketFunctions[0])["MARKET_SECRET"].(string)
+	return arn
 }
 
 // environment returns the environment variables of the function <name>Lambda.
@@ -201,6 +235,11 @@ func checkPermissions(tpl template) (found problems) {
 	want = append(want, permission{"RequestHumanApprovalRole", "sns:Publish", render(environment["TOPIC_ARN"])})
 	if environment["APPROVAL"] == "automatic" {
 		want = append(want, permission{"RequestHumanApprovalRole", "states:SendTaskSuccess", "StockTradingStateMachine"})
+	}
+	if secret := tpl.marketSecret(); secret != "" {
+		for _, name := range marketFunctions {
+			want = append(want, permission{name + "Role", "secretsmanager:GetSecretValue", secret})
+		}
 	}
 	for _, action := range []string{"states:DescribeStateMachine", "states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"} {
 		want = append(want, permission{"ApproverPolicy", action, "StockTradingStateMachine"})
@@ -536,7 +575,11 @@ var (
 		"Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException", "Lambda.Unknown",
 		"Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
 	}
-	decisions = []string{"BuyInstead", "SellInstead", "TradeDeclined"}
+	// Those of the functions that ask the market or trade there.
+	marketErrors = append(slices.Clip(lambdaErrors), "MarketUnavailable")
+	decisions    = []string{"BuyInstead", "SellInstead", "TradeDeclined"}
+	// With these nothing was traded, and no later attempt would change that.
+	refusals = []string{"InvalidRequest", "OrderRefused"}
 )
 
 func checkTasks(tpl template) (found problems) {
@@ -558,6 +601,8 @@ func checkTasks(tpl template) (found problems) {
 			want = []string{"States.TaskFailed", "States.Timeout"}
 		case !(timeout > 10):
 			found.add("%s: the state's timeout of %v s is not longer than its function's", name, timeout)
+		case state["Resource"] != "${GenerateBuySellRecommendation}":
+			want = marketErrors
 		}
 		if len(retries) != 1 {
 			found.add("%s has %d retriers, want 1", name, len(retries))
@@ -747,7 +792,7 @@ func checkFailures(tpl template) (found problems) {
 				if path != "$.decision" {
 					found.add("%s: the decision is put in %s, want $.decision", failed, path)
 				}
-			case trades && slices.Equal(names, []string{"InvalidRequest"}):
+			case trades && slices.Equal(names, refusals):
 				rejects = true
 				expect(next, report(failed, "no", path))
 			case trades:
@@ -757,7 +802,7 @@ func checkFailures(tpl template) (found problems) {
 			}
 		}
 		if trades && !rejects {
-			found.add("%s: an InvalidRequest, with which nothing is traded, is reported as any error", failed)
+			found.add("%s: one of %v, with which nothing is traded, is reported as any error", failed, refusals)
 		}
 	}
 	unknown := report("Buy or Sell?", "no", "")

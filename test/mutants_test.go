@@ -10,14 +10,17 @@ import (
 	"testing"
 )
 
-// mutants are single defects of the synthesized template. Each names the check that
-// must find it, and a part of what that check must say, so that it is found for what it is.
-var mutants = []struct {
+// mutant is a single defect of a synthesized template.
+type mutant struct {
 	name   string
 	check  string // a key of checks
 	says   string
 	change func(specimen)
-}{
+}
+
+// mutants are those of the default configuration. Each names the check that
+// must find it, and a part of what that check must say, so that it is found for what it is.
+var mutants = []mutant{
 	// Resources.
 	{"a sixth function", "resources are the sample's", "AWS::Lambda::Function:6",
 		func(s specimen) { s.Resources["Sixth"] = resource{Type: "AWS::Lambda::Function"} }},
@@ -246,6 +249,17 @@ var mutants = []struct {
 		func(s specimen) {
 			s.states["Check Stock Price"]["Retry"] = append([]any{map[string]any{"ErrorEquals": []any{"InvalidRequest"}}}, s.states["Check Stock Price"]["Retry"].([]any)...)
 		}},
+	{"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [Lambda.ServiceException",
+		func(s specimen) {
+			retry := s.retry("Buy Stock", 0)
+			retry["ErrorEquals"] = append(retry["ErrorEquals"].([]any), "OrderRefused")
+		}},
+	{"a passing fault of the market not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [Lambda.ServiceException",
+		func(s specimen) {
+			retry := s.retry("Sell Stock", 0)
+			names := retry["ErrorEquals"].([]any)
+			retry["ErrorEquals"] = names[:len(names)-1]
+		}},
 	{"no jitter", "every task has a timeout, retries and a catch", "full jitter",
 		func(s specimen) { s.retry("Report Result", 0)["JitterStrategy"] = "NONE" }},
 	{"no backoff", "every task has a timeout, retries and a catch", "Sell Stock: retries need a backoff",
@@ -312,8 +326,14 @@ var mutants = []struct {
 		func(s specimen) { object(s.states["Buy Rejected"]["Parameters"])["trade_placed"] = "unknown" }},
 	{"any error taken for a rejection", "failures say what is known", "Sell Rejected is",
 		func(s specimen) { s.catch("Sell Stock", 1)["Next"] = "Sell Rejected" }},
-	{"rejections not told from errors", "failures say what is known", "Buy Stock: an InvalidRequest",
+	{"rejections not told from errors", "failures say what is known", "Buy Stock: one of [InvalidRequest OrderRefused]",
 		func(s specimen) { s.states["Buy Stock"]["Catch"] = s.states["Buy Stock"]["Catch"].([]any)[1:] }},
+	{"a market's refusal not told from errors", "failures say what is known", "Sell Stock: one of [InvalidRequest OrderRefused]",
+		func(s specimen) { s.catch("Sell Stock", 0)["ErrorEquals"] = []any{"InvalidRequest"} }},
+	{"a market's fault taken for a refusal", "failures say what is known", "Buy Rejected is",
+		func(s specimen) {
+			s.catch("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderRefused", "MarketUnavailable"}
+		}},
 	{"another state blamed", "failures say what is known", "Buy Failed is",
 		func(s specimen) { s.catch("Sell Stock", 1)["Next"] = "Buy Failed" }},
 	{"an error that isn't where it is read", "failures say what is known", "Recommendation Failed is",
@@ -374,6 +394,36 @@ var mutants = []struct {
 		func(s specimen) { delete(s.Outputs, "ApproverPolicyArn") }},
 }
 
+// marketMutants are those of the template of a real market.
+var marketMutants = []mutant{
+	{"may not read the keys", "permissions are the ones used", "BuyStockRole may not secretsmanager:GetSecretValue",
+		func(s specimen) { s.revoke("BuyStockRole", "secretsmanager:GetSecretValue") }},
+	{"may read all secrets", "policies are narrow", "CheckStockPriceRole may secretsmanager:GetSecretValue on *",
+		func(s specimen) {
+			s.statement("CheckStockPriceRole", "secretsmanager:GetSecretValue")["Resource"] = "*"
+		}},
+	{"may read another secret", "permissions are the ones used", "secret:other-AbCdEf, which nothing uses",
+		func(s specimen) {
+			s.statement("SellStockRole", "secretsmanager:GetSecretValue")["Resource"] = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-AbCdEf"
+		}},
+	{"may change the keys", "permissions are the ones used", "SellStockRole may secretsmanager:PutSecretValue",
+		func(s specimen) { s.grant("SellStockRole", "secretsmanager:PutSecretValue", marketSecret) }},
+	{"a function that needs no keys may read them", "permissions are the ones used", "RequestHumanApprovalRole may secretsmanager:GetSecretValue",
+		func(s specimen) { s.grant("RequestHumanApprovalRole", "secretsmanager:GetSecretValue", marketSecret) }},
+	{"an address in place of the market's", "functions", "BuyStock's environment has MARKET_ENDPOINT",
+		func(s specimen) { s.environment("BuyStock")["MARKET_ENDPOINT"] = "https://example.com" }},
+	{"keys in the environment", "functions", "CheckStockPrice's environment has APCA_API_SECRET_KEY",
+		func(s specimen) { s.environment("CheckStockPrice")["APCA_API_SECRET_KEY"] = "x" }},
+	{"one function live", "functions", "SellStock has the MARKET_MODE live, and CheckStockPrice has paper",
+		func(s specimen) { s.environment("SellStock")["MARKET_MODE"] = "live" }},
+	{"the keys of another", "functions", "BuyStock has the MARKET_SECRET",
+		func(s specimen) { s.environment("BuyStock")["MARKET_SECRET"] = "arn:other" }},
+	{"a function that needs no market", "functions", "GenerateBuySellRecommendation's environment has MARKET_SECRET",
+		func(s specimen) {
+			s.of("GenerateBuySellRecommendationLambda")["Environment"] = map[string]any{"Variables": map[string]any{"MARKET_SECRET": marketSecret}}
+		}},
+}
+
 // specimen is a template to be changed, with its definition laid open.
 type specimen struct {
 	template
@@ -382,9 +432,9 @@ type specimen struct {
 	states map[string]map[string]any
 }
 
-func newSpecimen(t *testing.T) specimen {
+func newSpecimen(t *testing.T, override map[string]any) specimen {
 	t.Helper()
-	s := specimen{template: parse(t, templateText(t, nil)), top: map[string]any{}}
+	s := specimen{template: parse(t, templateText(t, override)), top: map[string]any{}}
 	text := []byte(s.definitionText())
 	if err := json.Unmarshal(text, &s.top); err != nil {
 		t.Fatal(err)
@@ -513,36 +563,21 @@ func find(check func(template) problems, tpl template) (found problems, panicked
 
 // Each mutant is found by the check that it names, and each check finds a mutant.
 func TestMutants(t *testing.T) {
-	whole := newSpecimen(t).put(t)
-	for name, check := range checks { // laying it open and putting it back is no defect
-		if found, panicked := find(check, whole); len(found) > 0 || panicked != nil {
-			t.Fatalf("the check %q finds in what is no mutant: %q, panic %v", name, found, panicked)
-		}
-	}
 	finds := map[string]int{}
-	for _, mutant := range mutants {
-		finds[mutant.check]++
-		t.Run(mutant.name, func(t *testing.T) {
-			s := newSpecimen(t)
-			mutant.change(s)
-			tpl := s.put(t)
-			if reflect.DeepEqual(tpl, whole) {
-				t.Fatal("the mutant is no different")
+	for _, of := range []struct {
+		override map[string]any
+		mutants  []mutant
+	}{{nil, mutants}, {onAlpaca, marketMutants}} {
+		whole := newSpecimen(t, of.override).put(t)
+		for name, check := range checks { // laying it open and putting it back is no defect
+			if found, panicked := find(check, whole); len(found) > 0 || panicked != nil {
+				t.Fatalf("the check %q finds in what is no mutant: %q, panic %v", name, found, panicked)
 			}
-			others := map[string]problems{}
-			for name, check := range checks {
-				found, panicked := find(check, tpl)
-				if panicked != nil {
-					t.Errorf("the check %q panics: %v", name, panicked)
-				}
-				if len(found) > 0 {
-					others[name] = found
-				}
-			}
-			if found := others[mutant.check]; !strings.Contains(strings.Join(found, "\n"), mutant.says) {
-				t.Errorf("the check %q does not say %q; all that is found is %s", mutant.check, mutant.says, list(others))
-			}
-		})
+		}
+		for _, mutant := range of.mutants {
+			finds[mutant.check]++
+			t.Run(mutant.name, func(t *testing.T) { mutant.test(t, newSpecimen(t, of.override), whole) })
+		}
 	}
 	for name := range checks {
 		if finds[name] == 0 {
@@ -553,7 +588,29 @@ func TestMutants(t *testing.T) {
 	for name := range finds {
 		t.Errorf("there is no check %q", name)
 	}
-	t.Logf("%d mutants, found by %d checks", len(mutants), len(checks))
+	t.Logf("%d mutants, found by %d checks", len(mutants)+len(marketMutants), len(checks))
+}
+
+// test changes the specimen and wants the checks to find that.
+func (m mutant) test(t *testing.T, s specimen, whole template) {
+	m.change(s)
+	tpl := s.put(t)
+	if reflect.DeepEqual(tpl, whole) {
+		t.Fatal("the mutant is no different")
+	}
+	others := map[string]problems{}
+	for name, check := range checks {
+		found, panicked := find(check, tpl)
+		if panicked != nil {
+			t.Errorf("the check %q panics: %v", name, panicked)
+		}
+		if len(found) > 0 {
+			others[name] = found
+		}
+	}
+	if found := others[m.check]; !strings.Contains(strings.Join(found, "\n"), m.says) {
+		t.Errorf("the check %q does not say %q; all that is found is %s", m.check, m.says, list(others))
+	}
 }
 
 func list(found map[string]problems) string {

@@ -46,12 +46,18 @@ func cdkContext(t *testing.T, override map[string]any) map[string]any {
 	return cdk.Context
 }
 
-// synthesize returns the template's text. Nothing is built: the assets are of no
-// interest here. Constructs can't be used by parallel tests.
-func synthesize(t *testing.T, override map[string]any) []byte {
+// synthesize returns the folder of the cloud assembly. Nothing is built: the assets are of
+// no interest here. Constructs can't be used by parallel tests.
+func synthesize(t *testing.T, override map[string]any) string {
+	t.Helper()
+	return synthesizeAs(t, override, map[string]any{"aws:cdk:bundling-stacks": []any{}})
+}
+
+// synthesizeAs is synthesize with keys of the CDK's own.
+func synthesizeAs(t *testing.T, override, keys map[string]any) string {
 	t.Helper()
 	context := cdkContext(t, override)
-	context["aws:cdk:bundling-stacks"] = []any{}
+	maps.Copy(context, keys)
 	out := t.TempDir()
 	app := awscdk.NewApp(&awscdk.AppProps{
 		AnalyticsReporting: jsii.Bool(false),
@@ -64,11 +70,7 @@ func synthesize(t *testing.T, override map[string]any) []byte {
 	}
 	stacks.NewStockTrading(app, "StockTrading", choices)
 	app.Synth(nil)
-	text, err := os.ReadFile(filepath.Join(out, "StockTrading.template.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return out
 }
 
 var (
@@ -76,14 +78,18 @@ var (
 	templatesMu sync.Mutex
 )
 
-// templateText is synthesize, once for each context.
+// templateText is the template's text, synthesized once for each context.
 func templateText(t *testing.T, override map[string]any) []byte {
 	t.Helper()
 	templatesMu.Lock()
 	defer templatesMu.Unlock()
 	key := fmt.Sprint(override)
 	if templates[key] == nil {
-		templates[key] = synthesize(t, override)
+		text, err := os.ReadFile(filepath.Join(synthesize(t, override), "StockTrading.template.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates[key] = text
 	}
 	return templates[key]
 }

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ func (w Wait) Consequence(a Answer) (string, error) {
 	side, known := w.side()
 	verb := map[trading.Side]string{trading.Buy: "buys", trading.Sell: "sells"}
 	trade := func(s trading.Side) string {
-		return fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol, w.Quote.Price(), w.Quote.Total())
+		return fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol, cmp.Or(w.Quote.Limit(), w.Quote.Price()), w.Quote.Total())
 	}
 	other := func(s trading.Side) string {
 		if known {

@@ -145,6 +145,11 @@ func (t *Terminal) Show(w Wait) error {
 			[2]string{"Recommendation", t.paint.side(w)(recommendation(w))},
 			[2]string{"Symbol", trading.OneLine(w.Quote.Symbol, 24)},
 			[2]string{"Price", w.Quote.Price()},
+		)
+		if limit := w.Quote.Limit(); limit != "" {
+			rows = append(rows, [2]string{"Limit price", limit})
+		}
+		rows = append(rows,
 			[2]string{"Quantity", fmt.Sprint(w.Quote.Qty)},
 			[2]string{"Total", w.Quote.Total()},
 			[2]string{"Quoted at", stamp(w.Quote.QuotedAt)},

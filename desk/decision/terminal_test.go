@@ -60,6 +60,26 @@ X           0     1      0  unknown (hold)  4s       59m56s  new
 	}
 }
 
+// Where an order has a limit, that is what the person is shown and told.
+func TestLimitPrice(t *testing.T) {
+	s := &sfntest.Service{}
+	s.Start("order-1", noon).Ask(noon, token, sfntest.RealQuote("AMZN", 187.12, "187.12", 5, "sell"))
+	w := waits(t, s)[0]
+	terminal, out := screen("", false)
+	if err := terminal.Show(w); err != nil {
+		t.Fatal(err)
+	}
+	if want := "  Price           187.12\n  Limit price     187.12 or better\n  Quantity        5\n  Total           935.6\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("what is shown lacks %q:\n%s", want, out)
+	}
+	if got, err := w.Consequence(decision.Approve); err != nil || got != "This approves the recommendation and sells 5 AMZN at 187.12 or better, total 935.6." {
+		t.Errorf("the answer leads to %q, %v", got, err)
+	}
+	if text, err := w.MarshalJSON(); err != nil || !strings.Contains(string(text), `"price":187.12,"limit_price":"187.12",`) {
+		t.Errorf("the wait is %s, %v", text, err)
+	}
+}
+
 func TestColour(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Ask(noon, token, sell)

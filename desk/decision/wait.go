@@ -70,6 +70,7 @@ func (w Wait) MarshalJSON() ([]byte, error) {
 		Execution      string       `json:"execution"`
 		Symbol         *string      `json:"symbol"`
 		Price          *json.Number `json:"price"`
+		LimitPrice     string       `json:"limit_price,omitempty"` // not in every market
 		Qty            *int         `json:"qty"`
 		Total          *json.Number `json:"total"`
 		Recommendation *string      `json:"recommendation"`
@@ -84,6 +85,7 @@ func (w Wait) MarshalJSON() ([]byte, error) {
 	}
 	if w.Problem == "" {
 		out.Symbol, out.Qty, out.Recommendation = &w.Quote.Symbol, &w.Quote.Qty, &w.Recommended
+		out.LimitPrice = w.Quote.LimitPrice
 		out.Price, out.Total = number(w.Quote.Price()), number(w.Quote.Total())
 	}
 	text, err := json.Marshal(out)

@@ -177,6 +177,12 @@ func TestDecideRefused(t *testing.T) {
 	}
 }
 
+func TestLimitPrice(t *testing.T) {
+	d := newDesk(t, false)
+	d.service.Start("real", time.Now()).Ask(time.Now(), token, sfntest.RealQuote("AMZN", 187.12, "187.12", 5, "sell"))
+	wantText(t, d.get(t, "", http.StatusOK), "<dt>Limit price</dt><dd>187.12 or better</dd>", "<dt>Total</dt><dd>935.6</dd>")
+}
+
 func TestWaits(t *testing.T) {
 	d := newDesk(t, false)
 	wantText(t, d.get(t, "", http.StatusOK), "Nothing waits for a decision.")

@@ -5,10 +5,11 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"stocktrading/lambdas/market"
 	"stocktrading/lambdas/trading"
 	"stocktrading/lambdas/trading/tradehandler"
 )
 
 func main() {
-	lambda.Start(tradehandler.New(trading.Buy, lambdacontext.NewLogger()))
+	lambda.Start(tradehandler.New(trading.Buy, market.Open(), lambdacontext.NewLogger()))
 }

@@ -6,28 +6,28 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"stocktrading/lambdas/market"
 	"stocktrading/lambdas/trading"
 )
 
-// market tells the price of one share.
-type market interface {
-	Price(ctx context.Context, symbol string) (float64, error)
+// quoter is a market that tells the price of one share, and how many shares a request
+// means that names no number. Its error is of a type that the state machine knows.
+type quoter interface {
+	Price(ctx context.Context, symbol string) (trading.SharePrice, error)
+	DefaultQty() int
 }
 
 type handler struct {
-	market     market
-	defaultQty func() int // shares for a request that names none
-	newID      func() string
-	now        func() time.Time
-	log        *slog.Logger
+	market quoter
+	newID  func() string
+	now    func() time.Time
+	log    *slog.Logger
 }
 
 func (h handler) handle(ctx context.Context, r trading.Request) (trading.Quote, error) {
@@ -35,18 +35,21 @@ func (h handler) handle(ctx context.Context, r trading.Request) (trading.Quote, 
 		r.Symbol = trading.DefaultSymbol
 	}
 	if r.Qty == 0 {
-		r.Qty = h.defaultQty()
+		r.Qty = h.market.DefaultQty()
 	}
 	price, err := h.market.Price(ctx, r.Symbol)
 	if err != nil {
-		return trading.Quote{}, fmt.Errorf("get price of %s: %w", r.Symbol, err)
+		h.log.WarnContext(ctx, "no price", "symbol", r.Symbol, "error", err)
+		return trading.Quote{}, err // as it is: its type is its name in the state machine
 	}
 	q := trading.Quote{
-		StockPrice: price,
-		Symbol:     r.Symbol,
-		Qty:        r.Qty,
-		QuoteID:    h.newID(),
-		QuotedAt:   h.now().UTC().Truncate(time.Second),
+		StockPrice:    price.Latest,
+		LimitPrice:    price.Limit,
+		PreviousClose: price.PreviousClose,
+		Symbol:        r.Symbol,
+		Qty:           r.Qty,
+		QuoteID:       h.newID(),
+		QuotedAt:      h.now().UTC().Truncate(time.Second),
 	}
 	h.log.InfoContext(ctx, "quoted", "symbol", q.Symbol, "price", q.Price(), "qty", q.Qty, "quoteId", q.QuoteID)
 	return q, nil
@@ -59,13 +62,6 @@ func randomID() string {
 }
 
 func main() {
-	simulated := trading.Simulated{Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
-	h := handler{
-		market:     simulated,
-		defaultQty: simulated.DefaultQty,
-		newID:      randomID,
-		now:        time.Now,
-		log:        lambdacontext.NewLogger(),
-	}
+	h := handler{market: market.Open(), newID: randomID, now: time.Now, log: lambdacontext.NewLogger()}
 	lambda.Start(h.handle)
 }

@@ -3,34 +3,31 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
 	"stocktrading/lambdas/trading"
 )
 
-type fixedPrice float64
-
-func (p fixedPrice) Price(context.Context, string) (float64, error) { return float64(p), nil }
-
-type closedMarket struct{}
-
-func (closedMarket) Price(context.Context, string) (float64, error) {
-	return 0, errors.New("market closed")
+// fake is a market with one price, or with none.
+type fake struct {
+	price trading.SharePrice
+	err   error
 }
 
-func newHandler(m market) handler {
+func (f fake) Price(context.Context, string) (trading.SharePrice, error) { return f.price, f.err }
+
+func (fake) DefaultQty() int { return 7 }
+
+func newHandler(m quoter) handler {
 	return handler{
-		market:     m,
-		defaultQty: func() int { return 7 },
-		newID:      func() string { return "0123456789abcdef0123456789abcdef" },
-		now:        func() time.Time { return time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("CET", 3600)) },
-		log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+		market: m,
+		newID:  func() string { return "0123456789abcdef0123456789abcdef" },
+		now:    func() time.Time { return time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("CET", 3600)) },
+		log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }
 
@@ -38,13 +35,15 @@ func TestHandle(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		request trading.Request
+		price   trading.SharePrice
 		want    string
 	}{
-		{"as asked", trading.Request{Symbol: "BRK.B", Qty: 3}, `{"stock_price":42,"symbol":"BRK.B","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
-		{"defaults", trading.Request{}, `{"stock_price":42,"symbol":"AMZN","qty":7,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"as asked", trading.Request{Symbol: "BRK.B", Qty: 3}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"symbol":"BRK.B","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"of a real market", trading.Request{Symbol: "AMZN", Qty: 3}, trading.SharePrice{Latest: 187.12, Limit: "187.12", PreviousClose: 190.5}, `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"symbol":"AMZN","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"defaults", trading.Request{}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"symbol":"AMZN","qty":7,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			q, err := newHandler(fixedPrice(42)).handle(t.Context(), test.request)
+			q, err := newHandler(fake{price: test.price}).handle(t.Context(), test.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,23 +58,27 @@ func TestHandle(t *testing.T) {
 	}
 }
 
-func TestHandleNamesTheSymbolThatHasNoPrice(t *testing.T) {
-	_, err := newHandler(closedMarket{}).handle(t.Context(), trading.Request{Symbol: "X"})
-	if err == nil || !strings.Contains(err.Error(), "get price of X: market closed") {
-		t.Errorf("got error %v", err)
+// The state machine knows an error by the name of its type, which nothing may hide.
+func TestHandlePassesTheMarketsErrorOn(t *testing.T) {
+	closed := &trading.OrderRefused{Reason: "the market is closed"}
+	if _, err := newHandler(fake{err: closed}).handle(t.Context(), trading.Request{Symbol: "X"}); err != error(closed) {
+		t.Errorf("got error %#v, want %#v", err, closed)
 	}
 }
 
 // The simulated market keeps the sample's ranges and reaches both ends of each.
 func TestSimulatedMarket(t *testing.T) {
-	m := trading.Simulated{Rand: rand.New(rand.NewPCG(1, 2))}
+	m := trading.Simulated{IntN: rand.New(rand.NewPCG(1, 2)).IntN}
 	prices, quantities := map[float64]bool{}, map[int]bool{}
 	for range 10_000 {
 		price, err := m.Price(t.Context(), "AMZN")
 		if err != nil {
 			t.Fatal(err)
 		}
-		prices[price] = true
+		if price.Limit != "" || price.PreviousClose != 0 {
+			t.Fatalf("%+v is more than the sample draws", price)
+		}
+		prices[price.Latest] = true
 		quantities[m.DefaultQty()] = true
 	}
 	if len(prices) != 100 || !prices[0] || !prices[99] {

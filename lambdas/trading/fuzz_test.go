@@ -54,6 +54,7 @@ func FuzzQuote(f *testing.F) {
 	f.Add([]byte(strings.Replace(quoteJSON, "42", "1e308", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "42", "5e-324", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "42", "-0.0", 1)))
+	f.Add([]byte(realQuoteJSON))
 	f.Add([]byte(strings.Replace(quoteJSON, "Z", ".999999999-23:59", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "2026-01-02T03:04:05Z", "9999-12-31T23:59:59-23:59", 1)))
 	f.Fuzz(func(t *testing.T, input []byte) {
@@ -74,8 +75,8 @@ func FuzzQuote(f *testing.F) {
 		if err := json.Unmarshal(text, &again); err != nil || again != q {
 			t.Errorf("%+v becomes %+v, %v", q, again, err)
 		}
-		receipt := trading.Trade(trading.Buy, q)
-		if receipt != trading.Trade(trading.Buy, again) {
+		receipt := q.Receipt(trading.Buy)
+		if receipt != again.Receipt(trading.Buy) {
 			t.Errorf("a retry of %+v gives another receipt", q)
 		}
 		if _, err := time.Parse(time.RFC3339, receipt.Timestamp); err != nil {
@@ -113,6 +114,7 @@ func FuzzParseApprovalRequest(f *testing.F) {
 	f.Add(requestBody(`3600`, `99999999`, `2026-01-02T03:04:06.5Z`, `9999-12-31T23:59:59-23:59`))
 	f.Add(requestBody(`3600`, `9223372036854775807`))
 	f.Add(requestBody(`42`, `1e308`))
+	f.Add(requestBody(quoteJSON[1:17], realQuoteJSON[1:strings.Index(realQuoteJSON, `"symbol"`)]))
 	plain, err := trading.ParseApprovalRequest(requestBody())
 	if err != nil {
 		f.Fatal(err)
@@ -133,7 +135,11 @@ func FuzzParseApprovalRequest(f *testing.F) {
 		if subject == "" || len(subject) >= 100 || !isPrintableASCII(subject) {
 			t.Errorf("subject %q", subject)
 		}
-		if strings.Count(notice, "\n") != lines || strings.ContainsFunc(notice, isInvisible) {
+		want := lines
+		if r.Input.LimitPrice != "" {
+			want++
+		}
+		if strings.Count(notice, "\n") != want || strings.ContainsFunc(notice, isInvisible) {
 			t.Errorf("notice %q", notice)
 		}
 		// Another token changes nothing, so none of it is to be seen.

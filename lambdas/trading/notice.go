@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -87,7 +88,7 @@ func (r ApprovalRequest) Notice() string {
 	execution := OneLine(r.Execution, 300)
 	var b strings.Builder
 	fmt.Fprintf(&b, "A trade waits for your decision.\n\n")
-	for _, row := range [][2]string{
+	rows := [][2]string{
 		{"Recommendation", OneLine(r.Input.RecommendedType, 40)},
 		{"Symbol", r.Input.Symbol},
 		{"Price", r.Input.Price()},
@@ -96,7 +97,11 @@ func (r ApprovalRequest) Notice() string {
 		{"Quoted at", r.Input.QuotedAt.UTC().Format(time.RFC3339)},
 		{"Decide before", r.Deadline().UTC().Format(time.RFC3339)},
 		{"Execution", execution},
-	} {
+	}
+	if limit := r.Input.Limit(); limit != "" {
+		rows = slices.Insert(rows, 3, [2]string{"Limit price", limit})
+	}
+	for _, row := range rows {
 		fmt.Fprintf(&b, "  %-15s %s\n", row[0], row[1])
 	}
 	fmt.Fprintf(&b, "\nTo decide, run in the folder of the stock trading app:\n\n  go run ./desk %s\n", ShellQuote(execution))

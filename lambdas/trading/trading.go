@@ -53,6 +53,26 @@ func invalid(format string, args ...any) *InvalidRequest {
 	return &InvalidRequest{Reason: fmt.Sprintf(format, args...)}
 }
 
+// OrderRefused says why a market did not do what it was asked to: it is closed, knows no
+// such stock, found nobody to trade with. Like InvalidRequest it is an error name of the
+// state machine, it is never retried, and whoever returns it has traded nothing.
+type OrderRefused struct{ Reason string }
+
+func (e *OrderRefused) Error() string { return e.Reason }
+
+// MarketUnavailable says why a market could not be asked, or what it answered be known.
+// The same attempt may succeed later, and the state machine makes it again; whether this
+// one has placed an order is unknown.
+type MarketUnavailable struct{ Reason string }
+
+func (e *MarketUnavailable) Error() string { return e.Reason }
+
+// OrderConflict says that the market has another order under the id of this one. Nobody
+// can tell from here what was traded, and no later attempt could.
+type OrderConflict struct{ Reason string }
+
+func (e *OrderConflict) Error() string { return e.Reason }
+
 // Request is the input of an execution. The zero value of a field means that the
 // input leaves it out.
 type Request struct {
@@ -81,19 +101,33 @@ func (r *Request) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Quote is what a person approves, and so all that is traded.
-type Quote struct {
-	StockPrice float64   `json:"stock_price"` // per share; a whole number from 0 to 99 in the simulated market
-	Symbol     string    `json:"symbol"`
-	Qty        int       `json:"qty"`       // shares, MinQty to MaxQty
-	QuoteID    string    `json:"quote_id"`  // 32 hexadecimal digits
-	QuotedAt   time.Time `json:"quoted_at"` // UTC
+// SharePrice is what a market says of one share. A market that takes no orders has a
+// Latest price only.
+type SharePrice struct {
+	Latest        float64
+	Limit         string  // Latest as the decimal that an order may name
+	PreviousClose float64 // of the trading day before; 0 if there was none
 }
 
-var quoteID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+// Quote is what a person approves, and so all that is traded.
+type Quote struct {
+	StockPrice    float64   `json:"stock_price"`              // per share; a whole number from 0 to 99 in the simulated market
+	LimitPrice    string    `json:"limit_price,omitempty"`    // the same as a decimal, such as "187.12"; none in the simulated market
+	PreviousClose float64   `json:"previous_close,omitempty"` // per share; none in the simulated market
+	Symbol        string    `json:"symbol"`
+	Qty           int       `json:"qty"`       // shares, MinQty to MaxQty
+	QuoteID       string    `json:"quote_id"`  // 32 hexadecimal digits
+	QuotedAt      time.Time `json:"quoted_at"` // UTC
+}
+
+var (
+	quoteID    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	limitPrice = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`)
+)
 
 // UnmarshalJSON reads a quote from a state's input, where other fields may stand
-// beside it. All of its own fields must be there. Its error is an *InvalidRequest.
+// beside it. All of its own fields must be there but the two that not every market has.
+// Its error is an *InvalidRequest.
 func (q *Quote) UnmarshalJSON(data []byte) error {
 	fields, err := object("the quote", data)
 	if err != nil {
@@ -105,6 +139,19 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	}
 	if math.Signbit(q.StockPrice) { // that of -0 as well
 		return invalid("stock_price is %v, want 0 or more", q.StockPrice)
+	}
+	if raw, ok := fields["limit_price"]; ok {
+		if err := json.Unmarshal(raw, &q.LimitPrice); err != nil || !limitPrice.MatchString(q.LimitPrice) || strings.Trim(q.LimitPrice, "0.") == "" {
+			return invalid("limit_price is %s, want a decimal above 0 as a string, such as \"187.12\"", excerpt(raw))
+		}
+	}
+	if raw, ok := fields["previous_close"]; ok {
+		if q.PreviousClose, err = number("previous_close", raw); err != nil {
+			return err
+		}
+		if !(q.PreviousClose > 0) {
+			return invalid("previous_close is %s, want more than 0", excerpt(raw))
+		}
 	}
 	if q.Symbol, err = symbol(fields["symbol"]); err != nil {
 		return err
@@ -125,6 +172,14 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 // Price is the price of one share as a decimal string.
 func (q Quote) Price() string { return strconv.FormatFloat(q.StockPrice, 'f', -1, 64) }
 
+// Limit is the limit price as a person reads it, or nothing where there is none.
+func (q Quote) Limit() string {
+	if q.LimitPrice == "" {
+		return ""
+	}
+	return q.LimitPrice + " or better"
+}
+
 // Total is the price of all shares as a decimal string. It has no more decimals than
 // the price: three shares at 0.1 are 0.3, and not the 0.30000000000000004 of the product.
 func (q Quote) Total() string {
@@ -136,12 +191,18 @@ func (q Quote) Total() string {
 	return strings.TrimSuffix(strings.TrimRight(total, "0"), ".")
 }
 
-// Threshold is the price above which the rule recommends to sell.
+// Threshold is the price above which the sample's rule recommends to sell.
 const Threshold = 50
 
-// Recommend is the sample's rule: sell above the threshold, buy at it and below.
+// Recommend is the one place of the recommendation, for a reader to replace. Its rules are
+// examples and no advice. Where the quote knows the previous close: buy below it, else
+// sell. Where it does not, the sample's rule: sell above the threshold, else buy.
 func Recommend(q Quote) Side {
-	if q.StockPrice > Threshold {
+	sell := q.StockPrice > Threshold
+	if q.PreviousClose > 0 {
+		sell = q.StockPrice >= q.PreviousClose
+	}
+	if sell {
 		return Sell
 	}
 	return Buy
@@ -152,20 +213,21 @@ func Recommend(q Quote) Side {
 const OutcomeTraded = "traded"
 
 // Receipt is the result of a trade: the original sample's five fields, all strings,
-// and two of our own.
+// and some of our own.
 type Receipt struct {
-	ID        string `json:"id"`        // the quote's id: one quote is traded at most once
-	Price     string `json:"price"`     // per share
-	Type      Side   `json:"type"`      // what was done, which need not be what was recommended
-	Qty       string `json:"qty"`       // shares
-	Timestamp string `json:"timestamp"` // ISO 8601; the time of the quote
-	Symbol    string `json:"symbol"`
-	Outcome   string `json:"outcome"` // OutcomeTraded
+	ID         string `json:"id"`        // the quote's id: one quote is traded at most once
+	Price      string `json:"price"`     // per share; the average, if they were traded at several prices
+	Type       Side   `json:"type"`      // what was done, which need not be what was recommended
+	Qty        string `json:"qty"`       // shares that were traded
+	Timestamp  string `json:"timestamp"` // ISO 8601; the time of the quote
+	Symbol     string `json:"symbol"`
+	Outcome    string `json:"outcome"`               // OutcomeTraded
+	OrderedQty string `json:"ordered_qty,omitempty"` // shares that were to be traded, if not all of them were
 }
 
-// Trade executes a quote in the simulated market. It depends on nothing but its
-// arguments, so a retry gives the same receipt and not a second trade.
-func Trade(side Side, q Quote) Receipt {
+// Receipt is the receipt of a trade of all that was quoted at the quoted price. It
+// depends on nothing else, so that a retry has the same one.
+func (q Quote) Receipt(side Side) Receipt {
 	return Receipt{
 		ID:        q.QuoteID,
 		Price:     q.Price(),

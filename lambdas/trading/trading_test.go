@@ -14,6 +14,9 @@ import (
 
 const quoteJSON = `{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
 
+// realQuoteJSON is a quote of a real market.
+const realQuoteJSON = `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
+
 func quote(t *testing.T) trading.Quote {
 	t.Helper()
 	var q trading.Quote
@@ -130,6 +133,32 @@ func TestQuoteRefused(t *testing.T) {
 	}
 }
 
+func TestRealQuoteRefused(t *testing.T) {
+	for _, test := range []struct{ name, old, new, wantErr string }{
+		{"limit price a number", `"187.12"`, `187.12`, "limit_price is 187.12, want a decimal above 0 as a string"},
+		{"limit price null", `"187.12"`, `null`, "limit_price is null, want"},
+		{"limit price empty", `"187.12"`, `""`, `limit_price is "", want`},
+		{"limit price nothing", `"187.12"`, `"0.00"`, `limit_price is "0.00", want a decimal above 0`},
+		{"limit price negative", `"187.12"`, `"-187.12"`, "limit_price is"},
+		{"limit price in scientific notation", `"187.12"`, `"1e2"`, "limit_price is"},
+		{"limit price with a leading zero", `"187.12"`, `"0187.12"`, "limit_price is"},
+		{"limit price with a comma", `"187.12"`, `"187,12"`, "limit_price is"},
+		{"limit price cut off", `"187.12"`, `"187."`, "limit_price is"},
+		{"limit price with a line break", `"187.12"`, `"187.12\n"`, "limit_price is"},
+		{"limit price of other digits", `"187.12"`, `"１８７"`, "limit_price is"},
+		{"limit price too long", `"187.12"`, `"1870000000"`, "limit_price is"},
+		{"previous close a string", `190.5`, `"190.5"`, `previous_close is "190.5", want a number`},
+		{"previous close null", `190.5`, `null`, "previous_close is null, want a number"},
+		{"previous close nothing", `190.5`, `0`, "previous_close is 0, want more than 0"},
+		{"previous close negative", `190.5`, `-1`, "previous_close is -1, want more than 0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var q trading.Quote
+			checkInvalid(t, json.Unmarshal([]byte(strings.Replace(realQuoteJSON, test.old, test.new, 1)), &q), test.wantErr)
+		})
+	}
+}
+
 func checkInvalid(t *testing.T, err error, want string) {
 	t.Helper()
 	var invalid *trading.InvalidRequest
@@ -178,12 +207,18 @@ func TestTotal(t *testing.T) {
 }
 
 func TestQuoteKeepsItsJSON(t *testing.T) {
-	got, err := json.Marshal(quote(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != quoteJSON {
-		t.Errorf("got %s, want %s", got, quoteJSON)
+	for _, want := range []string{quoteJSON, realQuoteJSON} {
+		var q trading.Quote
+		if err := json.Unmarshal([]byte(want), &q); err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 
@@ -195,11 +230,23 @@ func TestRecommend(t *testing.T) {
 	}
 }
 
-func TestTrade(t *testing.T) {
+func TestRecommendByThePreviousClose(t *testing.T) {
+	for price, want := range map[float64]trading.Side{0.01: trading.Buy, 189.99: trading.Buy, 190: trading.Sell, 190.01: trading.Sell} {
+		if got := trading.Recommend(trading.Quote{StockPrice: price, PreviousClose: 190}); got != want {
+			t.Errorf("Recommend at %v after 190 = %s, want %s", price, got, want)
+		}
+	}
+}
+
+func TestSimulatedTrade(t *testing.T) {
 	q := quote(t)
 	want := `{"id":"0123456789abcdef0123456789abcdef","price":"42","type":"sell","qty":"5","timestamp":"2026-01-02T03:04:05Z","symbol":"AMZN","outcome":"traded"}`
 	for range 2 {
-		got, err := json.Marshal(trading.Trade(trading.Sell, q))
+		receipt, err := trading.Simulated{}.Trade(t.Context(), trading.Sell, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(receipt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,6 +254,14 @@ func TestTrade(t *testing.T) {
 			t.Errorf("receipt (-want +got):\n%s", diff)
 		}
 	}
+}
+
+// What a person approved as a real trade is not pretended.
+func TestSimulatedMarketTradesNoRealQuote(t *testing.T) {
+	q := quote(t)
+	q.LimitPrice = "42"
+	_, err := trading.Simulated{}.Trade(t.Context(), trading.Buy, q)
+	checkInvalid(t, err, "the quote is of a real market")
 }
 
 func requestBody(edit ...string) []byte {
@@ -244,6 +299,16 @@ Without your decision nothing is traded, and the request expires.
 	}
 	if r.Deadline() != time.Date(2026, 1, 2, 4, 4, 6, 5e8, time.UTC) {
 		t.Errorf("deadline %v", r.Deadline())
+	}
+}
+
+func TestNoticeShowsTheLimitPrice(t *testing.T) {
+	r, err := trading.ParseApprovalRequest(requestBody(`"stock_price":42,`, `"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n  Price           187.12\n  Limit price     187.12 or better\n  Quantity        5\n  Total           935.6\n"; !strings.Contains(r.Notice(), want) {
+		t.Errorf("notice without %q:\n%s", want, r.Notice())
 	}
 }
 

@@ -11,14 +11,15 @@ import (
 	"strings"
 )
 
-// BuildFunctions builds the functions for this machine into the folder out, each under the name of its package.
-func BuildFunctions(ctx context.Context, root, out string, p *Progress) error {
+// BuildFunctions builds the functions for this machine into the folder out, each under the name of its package. A build tag
+// chooses their market.
+func BuildFunctions(ctx context.Context, root, out string, p *Progress, tags ...string) error {
 	hint := ""
 	if _, err := os.Stat(out); err != nil {
 		hint = "the first time takes about a minute, later ones a second"
 	}
 	s := p.Step("Compiling the functions", hint)
-	err := buildFunctions(ctx, root, out, s)
+	err := buildFunctions(ctx, root, out, s, tags)
 	s.Done(err)
 	if err != nil {
 		return fmt.Errorf("build the functions: %w", err)
@@ -26,7 +27,7 @@ func BuildFunctions(ctx context.Context, root, out string, p *Progress) error {
 	return nil
 }
 
-func buildFunctions(ctx context.Context, root, out string, s *Step) error {
+func buildFunctions(ctx context.Context, root, out string, s *Step, tags []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func buildFunctions(ctx context.Context, root, out string, s *Step) error {
 	// The separator at the end tells go that this is a folder. Without cgo the functions are what is deployed, and need no C
 	// compiler.
 	return goBuild(ctx, root, []string{"CGO_ENABLED=0"},
-		"-trimpath", "-tags", "lambda.norpc", "-o", out+string(filepath.Separator), "./lambdas/...")
+		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","), "-o", out+string(filepath.Separator), "./lambdas/...")
 }
 
 // BuildApp builds the CDK app and returns its executable, <root>/.build/app.

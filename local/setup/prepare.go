@@ -2,9 +2,12 @@ package setup
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
+
+	"stocktrading/stacks/config"
 )
 
 // Prepared is all that a run of the system needs.
@@ -23,7 +26,15 @@ func Prepare(ctx context.Context, root string, context map[string]any, p *Progre
 		Bridge:    filepath.Join(root, "local", "states"),
 		Functions: filepath.Join(root, ".build", "functions"),
 	}
-	var err error
+	merged, err := Context(root, context)
+	if err != nil {
+		return r, fmt.Errorf("read the context: %w", err)
+	}
+	var tags []string
+	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
+		// In a folder of their own, so that neither build has to be made again for the other.
+		r.Functions, tags = r.Functions+"-"+market, []string{market}
+	}
 	if r.Node, err = Node(ctx); err != nil {
 		return r, err
 	}
@@ -35,7 +46,7 @@ func Prepare(ctx context.Context, root string, context map[string]any, p *Progre
 		r.Valid, err = ValidDir(root)
 		return err
 	})
-	group.Go(func() error { return BuildFunctions(groupCtx, root, r.Functions, p) })
+	group.Go(func() error { return BuildFunctions(groupCtx, root, r.Functions, p, tags...) })
 	group.Go(func() error {
 		exe, err := BuildApp(groupCtx, root, p)
 		if err != nil {

@@ -32,15 +32,11 @@ func synthesize(ctx context.Context, exe, root string, given map[string]any) (st
 	if err != nil {
 		return "", err
 	}
-	var config struct {
-		Context map[string]any `json:"context"`
-	}
-	if err := readJSON(filepath.Join(root, "cdk.json"), &config); err != nil {
+	merged, err := Context(root, given)
+	if err != nil {
 		return "", err
 	}
-	merged := map[string]any{"aws:cdk:bundling-stacks": []string{}}
-	maps.Copy(merged, config.Context)
-	maps.Copy(merged, given)
+	merged["aws:cdk:bundling-stacks"] = []string{}
 	text, err := json.Marshal(merged)
 	if err != nil {
 		return "", fmt.Errorf("encode the context: %w", err)
@@ -85,6 +81,20 @@ func runApp(ctx context.Context, exe, root string, env []string) error {
 		return errors.New(said)
 	}
 	return err
+}
+
+// Context is the context of cdk.json, changed by the one given here, as the CDK CLI has it.
+func Context(root string, given map[string]any) (map[string]any, error) {
+	var config struct {
+		Context map[string]any `json:"context"`
+	}
+	if err := readJSON(filepath.Join(root, "cdk.json"), &config); err != nil {
+		return nil, err
+	}
+	merged := map[string]any{}
+	maps.Copy(merged, config.Context)
+	maps.Copy(merged, given)
+	return merged, nil
 }
 
 var (

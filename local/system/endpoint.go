@@ -57,7 +57,7 @@ func readCall(r *http.Request) (c call, err error) {
 	}
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		prefix, operation, _ := strings.Cut(target, ".")
-		c.service = map[string]string{"AWSStepFunctions": "states", "AmazonSQS": "sqs"}[prefix]
+		c.service = map[string]string{"AWSStepFunctions": "states", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}[prefix]
 		c.operation = operation
 		if err := json.Unmarshal(c.body, &c.fields); err != nil && len(c.body) > 0 {
 			return c, fmt.Errorf("read request: %w", err)
@@ -90,7 +90,8 @@ var operations = map[string]map[string]string{
 		"Publish": "", "PublishBatch": "Publish", "Subscribe": "", "Unsubscribe": "",
 		"ListTopics": "", "ListSubscriptions": "", "ListSubscriptionsByTopic": "",
 	},
-	"sts": {"GetCallerIdentity": ""},
+	"secretsmanager": {"GetSecretValue": ""},
+	"sts":            {"GetCallerIdentity": ""},
 }
 
 // resource is the ARN that the call's permission is checked against.
@@ -105,6 +106,8 @@ func (s *System) resource(c call) string {
 	case "sqs":
 		name := text("QueueUrl") + text("QueueName")
 		return fmt.Sprintf("arn:aws:sqs:%s:%s:%s", Region, AccountID, name[strings.LastIndex(name, "/")+1:])
+	case "secretsmanager":
+		return text("SecretId")
 	default:
 		return c.form.Get("TopicArn")
 	}
@@ -127,7 +130,7 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	if c.service != "sts" { // which everybody may ask who they are
 		if err := s.principals.authorize(c.accessKey, c.service+":"+action, s.resource(c)); err != nil {
 			status := http.StatusForbidden
-			if c.service == "states" {
+			if c.service == "states" || c.service == "secretsmanager" {
 				status = http.StatusBadRequest
 			}
 			c.fail(w, status, "AccessDeniedException", err.Error())
@@ -137,6 +140,8 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	switch c.service {
 	case "states":
 		s.engine.ServeHTTP(w, r)
+	case "secretsmanager":
+		s.secrets.serve(w, c, r.Header.Get("X-Amz-Security-Token"))
 	case "sts":
 		fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>%s</Arn><UserId>%s</UserId><Account>%s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
 			escape(s.principals.caller(c.accessKey)), escape(c.accessKey), AccountID)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +42,11 @@ type Config struct {
 	Valid     string       // the folder that remembers valid definitions, as the engine does; none if empty
 	Node      string       // the node executable
 	Listener  net.Listener // of the endpoint, on 127.0.0.1; any free port if nil
+
+	// Secrets are the values that Secrets Manager has, by ARN. Environment is what every
+	// function has in its environment beside what the template says.
+	Secrets     map[string]string
+	Environment map[string]string
 
 	// Optional observers. The first two are called from one goroutine at a time.
 	OnEvent        func(executionARN string, e states.HistoryEvent)
@@ -89,6 +95,7 @@ type System struct {
 	invoke     Invoker
 	log        func(source string, line []byte)
 	messaging  *messaging
+	secrets    secrets
 	server     *http.Server
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -103,7 +110,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
 		}
 	}
-	s := &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog}
+	s := &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog, secrets: newSecrets(c.Secrets)}
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}
@@ -176,15 +183,15 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 			"AWS_DEFAULT_REGION":        Region,
 			"AWS_ACCESS_KEY_ID":         s.principals.accessKey(p.Role),
 			"AWS_SECRET_ACCESS_KEY":     "local",
+			"AWS_SESSION_TOKEN":         s.secrets.token,
 			"AWS_ENDPOINT_URL":          s.endpoint,
 			"AWS_EC2_METADATA_DISABLED": "true",
 			// Nothing of this machine's own AWS configuration.
 			"AWS_CONFIG_FILE":             os.DevNull,
 			"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		}
-		for name, value := range p.Environment.Variables {
-			env[name] = value
-		}
+		maps.Copy(env, c.Environment)
+		maps.Copy(env, p.Environment.Variables)
 		list = append(list, functions.Function{
 			Name:      r.Ref,
 			ARN:       r.Attributes["Arn"],

@@ -3,8 +3,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/mail"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -20,6 +22,26 @@ const (
 	AutomaticApproval Approval = "automatic"
 )
 
+// Market says where the functions trade.
+type Market string
+
+const (
+	// SimulatedMarket draws its prices at random, and trades nothing.
+	SimulatedMarket Market = "simulated"
+	// AlpacaMarket trades at Alpaca, a broker.
+	AlpacaMarket Market = "alpaca"
+)
+
+// MarketMode says whose money it is that a real market trades with.
+type MarketMode string
+
+const (
+	// PaperMode trades with the broker's play money.
+	PaperMode MarketMode = "paper"
+	// LiveMode trades with real money.
+	LiveMode MarketMode = "live"
+)
+
 // The limits of an approval timeout. The upper one is SQS's longest retention.
 const (
 	MinApprovalTimeout = time.Second
@@ -31,15 +53,18 @@ type Config struct {
 	Approval        Approval
 	ApproverEmail   string // subscribed to the topic if not empty
 	ApprovalTimeout time.Duration
+	Market          Market
+	MarketMode      MarketMode // of a real market; empty for the simulated one
+	MarketSecret    string     // the ARN of the secret that a real market's keys are in
 }
 
 // Default is what a deployment gets that chooses nothing.
 func Default() Config {
-	return Config{Approval: HumanApproval, ApprovalTimeout: 24 * time.Hour}
+	return Config{Approval: HumanApproval, ApprovalTimeout: 24 * time.Hour, Market: SimulatedMarket}
 }
 
 // Keys are the context keys that FromContext reads.
-var Keys = []string{"approval", "approverEmail", "approvalTimeout"}
+var Keys = []string{"approval", "approverEmail", "approvalTimeout", "market", "marketMode", "marketSecret"}
 
 // FromContext reads the configuration from the CDK's context, where cdk.json and the
 // command line's -c put it. The lookup returns nil for a key that is not set. The
@@ -57,8 +82,30 @@ func FromContext(lookup func(key string) any) (Config, error) {
 			return Config{}, fmt.Errorf("context key %s is %#v, want %s", key, raw, allowed)
 		}
 	}
+	return c.together()
+}
+
+// together refuses keys that do not go together, and chooses paper trading for a real
+// market where nothing else is asked for.
+func (c Config) together() (Config, error) {
+	switch {
+	case c.Market != AlpacaMarket && c.MarketMode != "":
+		return Config{}, errors.New("context key marketMode is of a real market: it goes with market=alpaca only")
+	case c.Market != AlpacaMarket && c.MarketSecret != "":
+		return Config{}, errors.New("context key marketSecret is of a real market: it goes with market=alpaca only")
+	case c.Market == AlpacaMarket && c.MarketSecret == "":
+		return Config{}, errors.New("market=alpaca needs the context key marketSecret: the ARN of the secret that Alpaca's keys are in")
+	case c.MarketMode == LiveMode && c.Approval == AutomaticApproval:
+		return Config{}, errors.New("marketMode=live does not go with approval=automatic: nothing trades with real money that nobody has approved")
+	case c.Market == AlpacaMarket && c.MarketMode == "":
+		c.MarketMode = PaperMode
+	}
 	return c, nil
 }
+
+// secretARN is a secret's full ARN, with the six characters that Secrets Manager puts behind
+// its name: without them a policy would need a wildcard.
+var secretARN = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$`)
 
 // hidden tells a character that a reader of the configuration would not see.
 func hidden(c rune) bool { return !unicode.IsPrint(c) }
@@ -73,6 +120,15 @@ func (c *Config) set(key, value string) (allowed string, valid bool) {
 		address, err := mail.ParseAddress(value)
 		c.ApproverEmail = value
 		return `an e-mail address such as "you@example.com"`, err == nil && address.Address == value && !strings.ContainsFunc(value, hidden)
+	case "market":
+		c.Market = Market(value)
+		return `"simulated" or "alpaca"`, c.Market == SimulatedMarket || c.Market == AlpacaMarket
+	case "marketMode":
+		c.MarketMode = MarketMode(value)
+		return `"paper" or "live"`, c.MarketMode == PaperMode || c.MarketMode == LiveMode
+	case "marketSecret":
+		c.MarketSecret = value
+		return `a secret's full ARN, such as "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpaca-AbCdEf"`, secretARN.MatchString(value)
 	default: // approvalTimeout
 		d, err := time.ParseDuration(value)
 		c.ApprovalTimeout = d

@@ -8,6 +8,12 @@ import (
 	"stocktrading/stacks/config"
 )
 
+const secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:trading/alpaca-AbCdEf"
+
+func alpaca(mode config.MarketMode, approval config.Approval) config.Config {
+	return config.Config{Approval: approval, ApprovalTimeout: 24 * time.Hour, Market: config.AlpacaMarket, MarketMode: mode, MarketSecret: secret}
+}
+
 func TestFromContext(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -17,9 +23,9 @@ func TestFromContext(t *testing.T) {
 	}{
 		{"nothing", nil, config.Default(), ""},
 		{"all", map[string]any{"approval": "automatic", "approverEmail": "a@example.com", "approvalTimeout": "90s"},
-			config.Config{Approval: config.AutomaticApproval, ApproverEmail: "a@example.com", ApprovalTimeout: 90 * time.Second}, ""},
-		{"shortest", map[string]any{"approvalTimeout": "1s"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: time.Second}, ""},
-		{"longest", map[string]any{"approvalTimeout": "336h"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: 336 * time.Hour}, ""},
+			config.Config{Approval: config.AutomaticApproval, ApproverEmail: "a@example.com", ApprovalTimeout: 90 * time.Second, Market: config.SimulatedMarket}, ""},
+		{"shortest", map[string]any{"approvalTimeout": "1s"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: time.Second, Market: config.SimulatedMarket}, ""},
+		{"longest", map[string]any{"approvalTimeout": "336h"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: 336 * time.Hour, Market: config.SimulatedMarket}, ""},
 		{"unknown approval", map[string]any{"approval": "maybe"}, config.Config{}, `context key approval is "maybe", want "human" or "automatic"`},
 		{"empty approval", map[string]any{"approval": ""}, config.Config{}, `context key approval is "", want`},
 		{"approval of another type", map[string]any{"approval": true}, config.Config{}, `context key approval is true, want "human" or "automatic"`},
@@ -53,7 +59,7 @@ func TestFromContext(t *testing.T) {
 		{"a nanosecond too long", map[string]any{"approvalTimeout": "336h0m0.000000001s"}, config.Config{}, "context key approvalTimeout is"},
 		{"duration a boolean", map[string]any{"approvalTimeout": true}, config.Config{}, "context key approvalTimeout is true, want a duration"},
 		{"duration an array", map[string]any{"approvalTimeout": []any{}}, config.Config{}, "context key approvalTimeout is []interface {}{}, want a duration"},
-		{"parts of a duration", map[string]any{"approvalTimeout": "1h30m"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: 90 * time.Minute}, ""},
+		{"parts of a duration", map[string]any{"approvalTimeout": "1h30m"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: 90 * time.Minute, Market: config.SimulatedMarket}, ""},
 		{"empty address", map[string]any{"approverEmail": ""}, config.Config{}, `context key approverEmail is "", want an e-mail address`},
 		{"address with a line break", map[string]any{"approverEmail": "me@example.com\n"}, config.Config{}, `context key approverEmail is "me@example.com\n", want`},
 		{"address with a header", map[string]any{"approverEmail": "me@example.com\r\nBcc: you@example.com"}, config.Config{}, "context key approverEmail is"},
@@ -63,6 +69,27 @@ func TestFromContext(t *testing.T) {
 		{"address with a NUL", map[string]any{"approverEmail": "me\x00@example.com"}, config.Config{}, "context key approverEmail is"},
 		{"address an object", map[string]any{"approverEmail": map[string]any{"to": "me@example.com"}}, config.Config{}, "context key approverEmail is map"},
 		{"addresses in an array", map[string]any{"approverEmail": []any{"me@example.com"}}, config.Config{}, `context key approverEmail is []interface {}{"me@example.com"}, want`},
+		{"alpaca", map[string]any{"market": "alpaca", "marketSecret": secret}, alpaca(config.PaperMode, config.HumanApproval), ""},
+		{"alpaca on paper", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "paper"}, alpaca(config.PaperMode, config.HumanApproval), ""},
+		{"alpaca live", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "live"}, alpaca(config.LiveMode, config.HumanApproval), ""},
+		{"alpaca on paper, and nobody asked", map[string]any{"market": "alpaca", "marketSecret": secret, "approval": "automatic"}, alpaca(config.PaperMode, config.AutomaticApproval), ""},
+		{"alpaca live, and nobody asked", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "live", "approval": "automatic"}, config.Config{}, "marketMode=live does not go with approval=automatic"},
+		{"alpaca without a secret", map[string]any{"market": "alpaca"}, config.Config{}, "market=alpaca needs the context key marketSecret"},
+		{"simulated", map[string]any{"market": "simulated"}, config.Default(), ""},
+		{"a mode of the simulated market", map[string]any{"marketMode": "paper"}, config.Config{}, "context key marketMode is of a real market: it goes with market=alpaca only"},
+		{"live of the simulated market", map[string]any{"market": "simulated", "marketMode": "live"}, config.Config{}, "context key marketMode is of a real market"},
+		{"a secret of the simulated market", map[string]any{"marketSecret": secret}, config.Config{}, "context key marketSecret is of a real market: it goes with market=alpaca only"},
+		{"unknown market", map[string]any{"market": "Alpaca"}, config.Config{}, `context key market is "Alpaca", want "simulated" or "alpaca"`},
+		{"empty market", map[string]any{"market": ""}, config.Config{}, `context key market is "", want`},
+		{"market a boolean", map[string]any{"market": true}, config.Config{}, "context key market is true, want"},
+		{"unknown mode", map[string]any{"market": "alpaca", "marketMode": "real"}, config.Config{}, `context key marketMode is "real", want "paper" or "live"`},
+		{"empty mode", map[string]any{"market": "alpaca", "marketMode": ""}, config.Config{}, `context key marketMode is "", want`},
+		{"a secret's name", map[string]any{"market": "alpaca", "marketSecret": "alpaca"}, config.Config{}, `context key marketSecret is "alpaca", want a secret's full ARN`},
+		{"a secret's ARN without its six characters", map[string]any{"market": "alpaca", "marketSecret": strings.TrimSuffix(secret, "-AbCdEf")}, config.Config{}, "context key marketSecret is"},
+		{"a secret's ARN with a wildcard", map[string]any{"market": "alpaca", "marketSecret": strings.Replace(secret, "AbCdEf", "??????", 1)}, config.Config{}, "context key marketSecret is"},
+		{"all secrets", map[string]any{"market": "alpaca", "marketSecret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*"}, config.Config{}, "context key marketSecret is"},
+		{"another service's ARN", map[string]any{"market": "alpaca", "marketSecret": "arn:aws:ssm:eu-west-1:123456789012:parameter/alpaca-AbCdEf"}, config.Config{}, "context key marketSecret is"},
+		{"a secret's ARN with a line break", map[string]any{"market": "alpaca", "marketSecret": secret + "\n"}, config.Config{}, "context key marketSecret is"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := config.FromContext(func(key string) any { return test.context[key] })

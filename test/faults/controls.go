@@ -17,6 +17,7 @@ type control struct {
 	protects counter
 	enough   int  // executions, to see it
 	drains   bool // the queue must have run empty before it shows
+	alpaca   bool // it takes a broker to see it
 
 	// What takes the guard off; nil for what stays as it is.
 	template func(template map[string]any) error
@@ -30,23 +31,15 @@ var controls = []*control{
 		off:      "a new order id for each attempt",
 		protects: tradedTwice,
 		enough:   40,
-		payload: func(at place, payload []byte) []byte {
-			if at != placeTrade {
-				return payload
-			}
-			var quote map[string]json.RawMessage
-			if err := json.Unmarshal(payload, &quote); err != nil {
-				panic(err) // it was read before
-			}
-			var id [16]byte
-			crand.Read(id[:]) // never fails
-			quote["quote_id"] = json.RawMessage(`"` + hex.EncodeToString(id[:]) + `"`)
-			payload, err := json.Marshal(quote)
-			if err != nil {
-				panic(err) // it was JSON
-			}
-			return payload
-		},
+		payload:  withAnotherID,
+	},
+	{
+		name:     "no-client-order-id",
+		off:      "a new client order id for each attempt",
+		protects: placedTwice,
+		enough:   40,
+		alpaca:   true,
+		payload:  withAnotherID,
 	},
 	{
 		name:     "no-partial-batch-response",
@@ -110,6 +103,25 @@ var controls = []*control{
 			return nil
 		}),
 	},
+}
+
+// withAnotherID gives each attempt to trade a quote of its own.
+func withAnotherID(at place, payload []byte) []byte {
+	if at != placeTrade {
+		return payload
+	}
+	var quote map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &quote); err != nil {
+		panic(err) // it was read before
+	}
+	var id [16]byte
+	crand.Read(id[:]) // never fails
+	quote["quote_id"] = json.RawMessage(`"` + hex.EncodeToString(id[:]) + `"`)
+	payload, err := json.Marshal(quote)
+	if err != nil {
+		panic(err) // it was JSON
+	}
+	return payload
 }
 
 // change makes the template fit for the run, and takes off what the control says.

@@ -82,6 +82,7 @@ type counter int
 const (
 	unapproved counter = iota
 	tradedTwice
+	placedTwice
 	unreported
 	reportedOtherwise
 	untrue
@@ -100,6 +101,7 @@ const (
 var counterLabels = [counters]string{
 	unapproved:        "trades without approval",
 	tradedTwice:       "trades made twice",
+	placedTwice:       "orders placed twice",
 	unreported:        "executions without a report",
 	reportedOtherwise: "executions with two different reports",
 	untrue:            "reports that say otherwise than what was traded",
@@ -191,6 +193,9 @@ func (s *summary) add(x *execution) {
 	}
 	if len(x.trades) > 1 {
 		s.found(tradedTwice, x, "%v", x.trades)
+	}
+	if x.orders > 1 {
+		s.found(placedTwice, x, "%d orders", x.orders)
 	}
 	if end.askedAgain {
 		s.found(askedAgain, x, "after %s", end.answered)
@@ -348,6 +353,9 @@ func (s *summary) complaint() string {
 // write prints the table.
 func (s *summary) write(w io.Writer) {
 	fmt.Fprintf(w, "%d executions with seed %d", s.n, s.seed)
+	if s.alpaca {
+		fmt.Fprint(w, " at a broker")
+	}
 	if s.control != nil {
 		fmt.Fprintf(w, ", control %s: %s", s.control.name, s.control.off)
 	}
@@ -360,7 +368,7 @@ func (s *summary) write(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	row("Faults", "planned", "done*")
-	for f := nothing + 1; f < faults; f++ {
+	for _, f := range s.kinds() {
 		row("  "+faultLabels[f], s.planned[f], s.done[f].Load())
 	}
 	if s.control != nil {
@@ -382,7 +390,9 @@ func (s *summary) writeCounters(row func(label string, values ...any)) {
 	row("  together", "", total)
 	row("Must be 0", "", "")
 	for c, n := range s.zero {
-		row("  "+counterLabels[c], "", n)
+		if counter(c) != placedTwice || s.alpaca { // the simulated market has no orders
+			row("  "+counterLabels[c], "", n)
+		}
 	}
 	row("Counted apart", "planned", "*")
 	row("  executions whose report was made to fail for good", s.plannedUnsent, s.unsent)

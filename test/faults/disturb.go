@@ -84,7 +84,9 @@ func (r *run) invoke(next system.Invoker) system.Invoker {
 			if err := json.Unmarshal(payload, &input); err != nil {
 				return nil, fmt.Errorf("read payload of %s: %w", function, err)
 			}
-			f = r.bySymbol[input.Symbol].next(at)
+			x := r.bySymbol[input.Symbol]
+			f = x.next(at)
+			x.disturbMarket(f)
 		}
 		if r.control != nil && r.control.payload != nil {
 			payload = r.control.payload(at, payload)
@@ -109,7 +111,8 @@ func (r *run) invoke(next system.Invoker) system.Invoker {
 			if f == serviceFailed {
 				name = "Lambda.ServiceException"
 			}
-			if _, err := next(ctx, function, payload); err != nil {
+			var failed *functions.InvokeError // which is a reply too
+			if _, err := next(ctx, function, payload); err != nil && !errors.As(err, &failed) {
 				return nil, err
 			}
 			r.done[f].Add(1)

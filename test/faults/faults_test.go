@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,8 +16,13 @@ import (
 	"stocktrading/local/states"
 )
 
-func TestFaults(t *testing.T) {
-	c, err := prepare(t.Context(), os.Stderr)
+func TestFaults(t *testing.T) { testFaults(t, options{n: 200, seed: 7}) }
+
+func TestFaultsAtABroker(t *testing.T) { testFaults(t, options{n: 80, seed: 1, alpaca: true}) }
+
+// testFaults wants a run of every fault to find nothing, and each control to find what it is for.
+func testFaults(t *testing.T, whole options) {
+	c, err := prepare(t.Context(), whole.alpaca, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,13 +41,13 @@ func TestFaults(t *testing.T) {
 		return s
 	}
 	t.Run("as it is", func(t *testing.T) {
-		s := measure(t, options{n: 200, seed: 7})
+		s := measure(t, whole)
 		for o, n := range s.outcomes {
 			if n == 0 {
 				t.Errorf("no execution ended as %q", outcomeLabels[o])
 			}
 		}
-		for f := nothing + 1; f < faults; f++ {
+		for _, f := range s.kinds() {
 			// On a machine so slow that decisions come too late, what was planned for afterwards is not done.
 			done := int(s.done[f].Load())
 			if done == 0 || done != s.planned[f] && s.slow == 0 {
@@ -50,28 +56,37 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	for _, c := range controls {
-		t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c}) })
+		if c.alpaca == whole.alpaca {
+			t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c, alpaca: c.alpaca}) })
+		}
 	}
 }
 
 func TestPlan(t *testing.T) {
 	exported := cmp.AllowUnexported(plan{}, answer{})
-	var planned [faults]int
-	differ := false
-	for i := range uint64(200) {
-		p := newPlan(7, i)
-		if diff := cmp.Diff(p, newPlan(7, i), exported); diff != "" {
-			t.Fatalf("execution %d has two plans with one seed:\n%s", i, diff)
+	for _, o := range []options{{seed: 7}, {seed: 7, alpaca: true}} {
+		another := o
+		another.seed = 8
+		var planned [faults]int
+		differ := false
+		for i := range uint64(200) {
+			p := o.newPlan(i)
+			if diff := cmp.Diff(p, o.newPlan(i), exported); diff != "" {
+				t.Fatalf("execution %d has two plans with one seed:\n%s", i, diff)
+			}
+			differ = differ || !cmp.Equal(p, another.newPlan(i), exported)
+			p.count(&planned)
 		}
-		differ = differ || !cmp.Equal(p, newPlan(8, i), exported)
-		p.count(&planned)
-	}
-	if !differ {
-		t.Error("another seed gives the same plans")
-	}
-	for f := nothing + 1; f < faults; f++ {
-		if planned[f] == 0 {
-			t.Errorf("200 executions have no %s", faultLabels[f])
+		if !differ {
+			t.Error("another seed gives the same plans")
+		}
+		for _, f := range o.kinds() {
+			if planned[f] == 0 {
+				t.Errorf("200 executions have no %s", faultLabels[f])
+			}
+		}
+		if !o.alpaca && slices.ContainsFunc(planned[marketLimited:], func(n int) bool { return n > 0 }) {
+			t.Error("the simulated market has faults of a broker")
 		}
 	}
 }
@@ -96,6 +111,8 @@ func TestAllows(t *testing.T) {
 		{"no request", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestRefused}}}, []outcome{failedUntraded}},
 		{"request at the last attempt", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestDelayed}}, answers: []answer{approve}}, []outcome{traded}},
 		{"no trade", plan{faults: [places][]fault{placeTrade: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
+		{"nobody to trade with", plan{answers: []answer{approve}, fill: notFilled}, []outcome{failedUntraded}},
+		{"somebody to trade with", plan{answers: []answer{approve}, fill: filledInPart}, []outcome{traded}},
 		{"no report", plan{faults: [places][]fault{placeReport: four}, answers: []answer{approve}}, []outcome{failedTraded}},
 		{"no report of a refusal", plan{faults: [places][]fault{placeReport: four}, answers: []answer{decline}}, []outcome{failedUntraded}},
 		{"no trade and no report", plan{faults: [places][]fault{placeTrade: four, placeReport: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
@@ -128,6 +145,7 @@ func TestCounters(t *testing.T) {
 		{"the same report twice", func(_ *run, x *execution) { x.reports = []string{receipt, receipt} }, nil},
 		{"the same trade twice", func(_ *run, x *execution) { x.trades[bought]++ }, nil},
 		{"another trade", func(_ *run, x *execution) { x.trades[trade{ID: "18", Side: "buy"}] = 1 }, map[counter]int{tradedTwice: 1}},
+		{"another order", func(_ *run, x *execution) { x.orders = 2 }, map[counter]int{placedTwice: 1}},
 		{"the other side", func(_ *run, x *execution) { x.end.allowed = "sell" }, map[counter]int{unapproved: 1}},
 		{"two reports", func(_ *run, x *execution) { x.reports = append(x.reports, expiry) }, map[counter]int{reportedOtherwise: 1}},
 		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1, otherwise: 1}},
@@ -190,7 +208,12 @@ func TestParse(t *testing.T) {
 	}{
 		{"", options{n: 200, seed: 7}, ""},
 		{"-n 10000 -seed 8", options{n: 10000, seed: 8}, ""},
-		{"-control no-catch", options{n: 200, seed: 7, control: controls[2]}, ""},
+		{"-control no-catch", options{n: 200, seed: 7, control: controls[3]}, ""},
+		{"-market alpaca", options{n: 200, seed: 7, alpaca: true}, ""},
+		{"-market simulated", options{n: 200, seed: 7}, ""},
+		{"-market nasdaq", options{}, `-market is "nasdaq", want simulated or alpaca`},
+		{"-market alpaca -control no-client-order-id", options{n: 200, seed: 7, control: controls[1], alpaca: true}, ""},
+		{"-control no-client-order-id", options{}, "goes with -market alpaca only"},
 		{"-control all", options{}, "want one of no-derived-id, "},
 		{"-n 0", options{}, "-n is 0, want 1 to 1000000"},
 		{"again", options{}, `unexpected argument "again"`},

@@ -1,6 +1,7 @@
 // Command faults runs many executions through the whole system on this machine and disturbs them: functions are killed,
 // replies get lost, messages come twice, late or malformed, publishes fail, and decisions come late, twice, forged or
-// not at all. Then it counts: what must never happen must have happened 0 times.
+// not at all. Where it trades at a broker, that one fails, loses replies and fills orders in part. Then it counts: what
+// must never happen must have happened 0 times.
 //
 // A seed gives the same faults in every run. A control takes one guard of the system off, and the run must notice.
 package main
@@ -67,7 +68,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func measure(ctx context.Context, o options, stderr io.Writer) (*summary, error) {
-	c, err := prepare(ctx, stderr)
+	c, err := prepare(ctx, o.alpaca, stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +86,7 @@ if anything happened that must not; with -control, if nothing of it did.
 
   go run ./test/faults -n 10000 -seed 7
   go run ./test/faults -control no-catch
+  go run ./test/faults -market alpaca -n 1000
 
 Flags:
 `
@@ -111,10 +113,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.control = controls[i]
 		return nil
 	})
+	market := flags.String("market", "simulated", "`simulated or alpaca`: the latter is a broker on this machine, which is disturbed too")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	o.alpaca = *market == "alpaca"
 	switch {
+	case !o.alpaca && *market != "simulated":
+		return o, fmt.Errorf("-market is %q, want simulated or alpaca", *market)
+	case o.control != nil && o.control.alpaca && !o.alpaca:
+		return o, fmt.Errorf("-control %s goes with -market alpaca only", o.control.name)
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; -h shows the flags", flags.Arg(0))
 	case o.n < 1 || o.n > 1_000_000:

@@ -45,8 +45,28 @@ const (
 	forged
 	stranger
 
+	// Of a real market, when it is asked for a price or an order. These are the last.
+	marketLimited
+	marketFailed
+	marketUnreached
+	marketReplyLost
+	filledInPart
+	notFilled
+
 	faults // how many there are
 )
+
+// kinds are the faults that a run has.
+func (o options) kinds() (kinds []fault) {
+	last := faults
+	if !o.alpaca {
+		last = marketLimited
+	}
+	for f := nothing + 1; f < last; f++ {
+		kinds = append(kinds, f)
+	}
+	return kinds
+}
 
 var faultLabels = [faults]string{
 	killedBefore:      "function killed before its work",
@@ -72,6 +92,12 @@ var faultLabels = [faults]string{
 	outdated:          "decision with the token of an earlier attempt",
 	forged:            "decision with a forged token",
 	stranger:          "decision with a function's credentials",
+	marketLimited:     "market takes no more requests (429)",
+	marketFailed:      "market in a fault (503)",
+	marketUnreached:   "market not reached",
+	marketReplyLost:   "order placed, the market's reply lost",
+	filledInPart:      "order filled in part",
+	notFilled:         "order not filled at all",
 }
 
 // place is a part of an execution that can be disturbed, one attempt after another.
@@ -99,6 +125,7 @@ type plan struct {
 	manner  fault           // of the answers: nothing, unanswered, late, atTheDeadline, atOnce or repeated
 	answers []answer
 	lead    time.Duration // of an answer at the deadline
+	fill    fault         // of the order: nothing, filledInPart or notFilled
 }
 
 // answer is a decision as it will be sent.
@@ -130,18 +157,24 @@ var outcomeLabels = [outcomes]string{
 	failedUnknown:  "failed, unknown whether a trade was placed",
 }
 
-func newPlan(seed, execution uint64) plan {
-	d := dice{rand.New(rand.NewPCG(seed, execution))}
+func (o options) newPlan(execution uint64) plan {
+	d := dice{rand.New(rand.NewPCG(o.seed, execution))}
 	var p plan
 	p.faults[placeReport] = d.series(0.15, reportRefused, reportReplyLost)
 	if p.exhausts(placeReport) { // for good, so nothing of it may arrive
 		p.faults[placeReport] = slices.Repeat([]fault{reportRefused}, maxAttempts)
 	}
 	ofFunctions := []fault{killedBefore, killedAfter, replyLost, serviceFailed, throttled}
-	for _, at := range []place{placeQuote, placeRecommendation} {
-		if p.faults[at] = d.series(0.08, ofFunctions...); p.exhausts(at) {
-			return p
-		}
+	ofQuotes, ofTrades := ofFunctions, ofFunctions
+	if o.alpaca {
+		ofQuotes = append(slices.Clip(ofFunctions), marketLimited, marketFailed, marketUnreached)
+		ofTrades = append(slices.Clip(ofQuotes), marketReplyLost, marketReplyLost)
+	}
+	if p.faults[placeQuote] = d.series(0.08, ofQuotes...); p.exhausts(placeQuote) {
+		return p
+	}
+	if p.faults[placeRecommendation] = d.series(0.08, ofFunctions...); p.exhausts(placeRecommendation) {
+		return p
 	}
 	if p.faults[placeRequest] = d.series(0.12, requestRefused, requestReplyLost); p.exhausts(placeRequest) {
 		return p
@@ -156,7 +189,10 @@ func newPlan(seed, execution uint64) plan {
 
 	d.answering(&p, asked > 0)
 	if p.certainToTrade() {
-		p.faults[placeTrade] = d.series(0.3, ofFunctions...)
+		p.faults[placeTrade] = d.series(0.3, ofTrades...)
+		if o.alpaca && !p.exhausts(placeTrade) && d.happens(0.3) {
+			p.fill = d.one(filledInPart, notFilled)
+		}
 	}
 	return p
 }
@@ -293,6 +329,8 @@ func (p plan) reports(o outcome) bool {
 			return o == declined
 		case p.exhausts(placeTrade):
 			return o == failedUnknown
+		case p.fill == notFilled:
+			return o == failedUntraded
 		}
 		return o == traded
 	})
@@ -314,4 +352,5 @@ func (p plan) count(n *[faults]int) {
 		}
 	}
 	n[p.manner]++
+	n[p.fill]++
 }

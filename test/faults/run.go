@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/local/assembly"
+	"stocktrading/local/broker"
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
@@ -47,6 +49,7 @@ type options struct {
 	n       int // executions
 	seed    uint64
 	control *control // nil for the system as it is
+	alpaca  bool     // trade at a broker, and not in the simulated market
 }
 
 // execution is one execution, with all that is seen of it from outside.
@@ -69,6 +72,8 @@ type execution struct {
 	notices  int
 	reports  []string       // as they arrived
 	trades   map[trade]int  // what "Buy Stock" or "Sell Stock" really did, and how often
+	market   fault          // of the next request to the market
+	orders   int            // that the broker has taken
 	end      endOfExecution // set when it has ended
 }
 
@@ -86,7 +91,13 @@ func newExecution(number int, p plan) *execution {
 	}
 }
 
-// trade is what a function's log says that it traded.
+// maxQty is how many shares are asked for at most.
+const maxQty = 10
+
+// qty is how many shares are asked for: more than one, so that an order can be filled in part.
+func (x *execution) qty() int { return 2 + x.number%(maxQty-1) }
+
+// trade is what was traded: in the simulated market what a function's log says, at a broker what that has.
 type trade struct{ ID, Side, Symbol, Price, Qty string }
 
 // next returns the fault of the next attempt at a place.
@@ -117,6 +128,9 @@ type run struct {
 	function *sfn.Client // the same with the credentials of the function that serves the queue
 	queue    *sqs.Client
 
+	broker       *broker.Server // nil for the simulated market
+	brokerServer *httptest.Server
+
 	gatesMu sync.Mutex
 	gates   map[string]*gate // by the function's name
 
@@ -128,13 +142,17 @@ type run struct {
 	took         time.Duration
 }
 
-// prepare makes what all runs of a process share.
-func prepare(ctx context.Context, stderr io.Writer) (system.Config, error) {
+// prepare makes what all runs of a process in one market share.
+func prepare(ctx context.Context, alpaca bool, stderr io.Writer) (system.Config, error) {
 	root, err := setup.Root()
 	if err != nil {
 		return system.Config{}, err
 	}
-	return system.Prepare(ctx, root, map[string]any{"approvalTimeout": approvalTimeout}, setup.NewProgress(stderr))
+	choices := map[string]any{"approvalTimeout": approvalTimeout}
+	if alpaca {
+		choices["market"], choices["marketSecret"] = "alpaca", marketSecret
+	}
+	return system.Prepare(ctx, root, choices, setup.NewProgress(stderr))
 }
 
 // disturb runs the executions to their end in a system of their own.
@@ -146,7 +164,7 @@ func disturb(ctx context.Context, c system.Config, o options, progress io.Writer
 		gates:    map[string]*gate{},
 	}
 	for n := uint64(0); len(r.executions) < o.n; n++ {
-		p := newPlan(o.seed, n)
+		p := o.newPlan(n)
 		if o.control != nil && p.waits() {
 			continue // which would show nothing more, and takes time
 		}
@@ -167,6 +185,7 @@ func disturb(ctx context.Context, c system.Config, o options, progress io.Writer
 	if closeErr := r.system.Close(); err == nil {
 		err = closeErr
 	}
+	r.closeMarket()
 	r.took = time.Since(began)
 	if err != nil {
 		return nil, err
@@ -188,11 +207,14 @@ func (r *run) start(ctx context.Context, c system.Config) (err error) {
 	c.OnEvent, c.OnNotification, c.OnLog = r.observe, r.receive, r.read
 	c.Kill, c.Invoke, c.Endpoint = r.kill, r.invoke, r.endpoint
 	c.RetryInterval = retryInterval
+	c.Secrets, c.Environment = r.openMarket()
 	if r.system, err = system.Start(ctx, c); err != nil {
+		r.closeMarket()
 		return err
 	}
 	if err := r.connect(); err != nil {
 		r.system.Close()
+		r.closeMarket()
 		return err
 	}
 	return nil
@@ -270,7 +292,7 @@ func every(interval time.Duration, f func(since time.Duration)) (stop func()) {
 
 // execute runs one execution to its end.
 func (r *run) execute(ctx context.Context, x *execution) error {
-	input := fmt.Sprintf(`{"symbol":%q,"qty":%d}`, x.symbol, 1+x.number%10)
+	input := fmt.Sprintf(`{"symbol":%q,"qty":%d}`, x.symbol, x.qty())
 	arn, err := r.system.Engine().StartExecution(x.name, []byte(input))
 	if err != nil {
 		return err
@@ -388,7 +410,7 @@ func (r *run) receive(n system.Notification) {
 
 // read takes what a function logs. The log alone tells of a trade whose function was killed before it could answer.
 func (r *run) read(function string, line []byte) {
-	if placeOf(function) != placeTrade || !bytes.Contains(line, []byte(`"traded"`)) {
+	if r.broker != nil || placeOf(function) != placeTrade || !bytes.Contains(line, []byte(`"traded"`)) {
 		return
 	}
 	var entry struct {

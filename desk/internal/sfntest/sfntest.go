@@ -70,6 +70,11 @@ func Quote(symbol string, price float64, qty int, recommended string) string {
 		price, quote(symbol), qty, quote(recommended))
 }
 
+// RealQuote is Quote of a market that takes orders with a limit.
+func RealQuote(symbol string, price float64, limit string, qty int, recommended string) string {
+	return strings.Replace(Quote(symbol, price, qty, recommended), `,"symbol"`, `,"limit_price":`+quote(limit)+`,"previous_close":1,"symbol"`, 1)
+}
+
 // quote makes a text a string of JSON.
 func quote(s string) string {
 	text, err := json.Marshal(s)

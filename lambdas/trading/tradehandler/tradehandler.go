@@ -9,11 +9,21 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
+// market trades a quote on a side, at most once however often it is asked to: the
+// quote's id tells a repetition. Its error is of a type that the state machine knows.
+type market interface {
+	Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error)
+}
+
 // New returns a handler that trades the quote of its input on the given side. What
 // the input recommends does not count: the state machine has chosen the side.
-func New(side trading.Side, log *slog.Logger) func(context.Context, trading.Quote) (trading.Receipt, error) {
+func New(side trading.Side, m market, log *slog.Logger) func(context.Context, trading.Quote) (trading.Receipt, error) {
 	return func(ctx context.Context, q trading.Quote) (trading.Receipt, error) {
-		r := trading.Trade(side, q)
+		r, err := m.Trade(ctx, side, q)
+		if err != nil {
+			log.WarnContext(ctx, "not traded", "side", side, "symbol", q.Symbol, "id", q.QuoteID, "error", err)
+			return trading.Receipt{}, err // as it is: its type is its name in the state machine
+		}
 		log.InfoContext(ctx, "traded", "side", r.Type, "symbol", r.Symbol, "price", r.Price, "qty", r.Qty, "id", r.ID)
 		return r, nil
 	}

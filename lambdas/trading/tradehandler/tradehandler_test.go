@@ -1,6 +1,7 @@
 package tradehandler_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -19,13 +20,28 @@ func TestHandlerTradesItsOwnSide(t *testing.T) {
 			if err := json.Unmarshal([]byte(input), &q); err != nil {
 				t.Fatal(err)
 			}
-			got, err := tradehandler.New(side, slog.New(slog.NewTextHandler(io.Discard, nil)))(t.Context(), q)
+			got, err := tradehandler.New(side, trading.Simulated{}, slog.New(slog.NewTextHandler(io.Discard, nil)))(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := trading.Trade(side, q); got != want || got.Type != side {
+			if want := q.Receipt(side); got != want || got.Type != side {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+type closed struct{ err error }
+
+func (c closed) Trade(context.Context, trading.Side, trading.Quote) (trading.Receipt, error) {
+	return trading.Receipt{}, c.err
+}
+
+// The state machine knows an error by the name of its type, which nothing may hide.
+func TestHandlerPassesTheMarketsErrorOn(t *testing.T) {
+	want := &trading.OrderRefused{Reason: "the market is closed"}
+	_, err := tradehandler.New(trading.Buy, closed{want}, slog.New(slog.NewTextHandler(io.Discard, nil)))(t.Context(), trading.Quote{})
+	if err != error(want) {
+		t.Errorf("got error %#v, want %#v", err, want)
 	}
 }

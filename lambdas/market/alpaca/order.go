@@ -1,0 +1,208 @@
+package alpaca
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	sdk "github.com/alpacahq/alpaca-trade-api-go/v3/alpaca"
+	"github.com/shopspring/decimal"
+
+	"stocktrading/lambdas/trading"
+)
+
+// order is what a quote and a side come to.
+type order struct {
+	side   trading.Side
+	quote  trading.Quote
+	symbol string // as Alpaca spells it
+	qty    decimal.Decimal
+	limit  decimal.Decimal // per share, in whole ticks
+}
+
+// newOrder rounds the approved price to a tick, in favour of the person: no share is
+// bought for more, nor sold for less, than was approved. A tick is a cent, and a hundredth
+// of one below a dollar (rule 612 of the SEC's Regulation NMS; Alpaca refuses all else).
+func newOrder(side trading.Side, q trading.Quote) (order, error) {
+	approved, err := decimal.NewFromString(q.LimitPrice)
+	if err != nil {
+		return order{}, &trading.InvalidRequest{Reason: "limit_price is missing: the quote is not of this market"}
+	}
+	places := int32(2)
+	if approved.LessThan(decimal.NewFromInt(1)) {
+		places = 4
+	}
+	limit := approved.RoundFloor(places)
+	if side == trading.Sell {
+		limit = approved.RoundCeil(places)
+	}
+	o := order{side: side, quote: q, symbol: strings.ToUpper(q.Symbol), qty: decimal.NewFromInt(int64(q.Qty)), limit: limit}
+	if !limit.IsPositive() {
+		return order{}, refused("%s is less than the smallest price that a stock can be bought at", q.LimitPrice)
+	}
+	return o, nil
+}
+
+func (o order) String() string {
+	return fmt.Sprintf("the order to %s %d %s at %s or better", o.side, o.quote.Qty, o.quote.Symbol, o.limit)
+}
+
+// Trade places the order of a quote, waits for its end and says what of it was traded. It
+// may be called again, whatever became of the former call: there is one order for a quote.
+// Its error is an *InvalidRequest, an *OrderRefused, a *MarketUnavailable or an
+// *OrderConflict.
+func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error) {
+	o, err := newOrder(side, q)
+	if err != nil {
+		return trading.Receipt{}, err
+	}
+	s, end, err := m.begin(ctx)
+	if err != nil {
+		return trading.Receipt{}, err
+	}
+	defer end()
+	client := sdk.NewClient(sdk.ClientOpts{
+		APIKey: s.keys.id.reveal(), APISecret: s.keys.secret.reveal(), BaseURL: m.orders, RetryLimit: noRetries, HTTPClient: s.http,
+	})
+	placed, err := s.place(client, o)
+	var refusal *trading.OrderRefused
+	if errors.As(err, &refusal) {
+		// Of this attempt. A former one may have placed the order, and its reply been lost:
+		// then this one is refused for a repeated id, for shares that are sold already, for
+		// a market that has closed since. Whether there is an order has the last word.
+		placed, err = s.find(client, o, refusal)
+	}
+	if err != nil {
+		return trading.Receipt{}, err
+	}
+	if err := o.check(placed); err != nil {
+		return trading.Receipt{}, err
+	}
+	if placed, err = s.await(ctx, client, o, placed); err != nil {
+		return trading.Receipt{}, err
+	}
+	return o.receipt(placed)
+}
+
+// place places the order, if the market is open and, for a sale, there is what to sell:
+// Alpaca would take a sale of shares that nobody has for a short sale.
+func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
+	clock, err := client.GetClock()
+	if err != nil {
+		return nil, s.failed(o, err, "was not asked for it")
+	}
+	if !clock.IsOpen {
+		return nil, refused("the market is closed until %s", clock.NextOpen.UTC().Format(time.RFC3339))
+	}
+	if o.side == trading.Sell {
+		position, err := client.GetPosition(o.symbol)
+		switch {
+		case err != nil && s.explain(err).missing():
+			return nil, refused("there are no %s to sell", o.quote.Symbol)
+		case err != nil:
+			return nil, s.failed(o, err, "was not asked for it")
+		case position.Qty.LessThan(o.qty):
+			return nil, refused("there are %s %s to sell, and not %s", position.Qty, o.quote.Symbol, o.qty)
+		}
+	}
+	placed, err := client.PlaceOrder(sdk.PlaceOrderRequest{
+		Symbol:        o.symbol,
+		Qty:           &o.qty,
+		Side:          sdk.Side(o.side),
+		Type:          sdk.Limit,
+		TimeInForce:   sdk.IOC,
+		LimitPrice:    &o.limit,
+		ClientOrderID: o.quote.QuoteID,
+	})
+	if err != nil {
+		return nil, s.failed(o, err, "was asked for it, and what became of that is unknown")
+	}
+	return placed, nil
+}
+
+// failed is the error of an attempt that could not do its work, and so far Alpaca was, or
+// was not.
+func (s session) failed(o order, err error, asked string) error {
+	problem := s.explain(err)
+	switch {
+	case problem.lasting():
+		return refused("Alpaca refused %s: %s", o, problem)
+	case problem.status == http.StatusTooManyRequests:
+		asked = "did not take it"
+	}
+	return unavailable("%s is not known to be placed: Alpaca %s: %s", o, asked, problem)
+}
+
+// find looks for the order by its id. Without one, the refusal stands.
+func (s session) find(client *sdk.Client, o order, refusal error) (*sdk.Order, error) {
+	placed, err := client.GetOrderByClientOrderID(o.quote.QuoteID)
+	switch problem := s.explain(err); {
+	case err == nil:
+		return placed, nil
+	case problem.missing(), problem.status == http.StatusUnauthorized, problem.status == http.StatusForbidden:
+		return nil, refusal
+	default:
+		return nil, unavailable("Alpaca does not tell whether there is %s: %s", o, problem)
+	}
+}
+
+// check wants an order that was found to be the one that is meant.
+func (o order) check(found *sdk.Order) error {
+	if found.ClientOrderID == o.quote.QuoteID && strings.EqualFold(found.Symbol, o.symbol) && string(found.Side) == string(o.side) &&
+		found.Qty != nil && found.Qty.Equal(o.qty) && found.LimitPrice != nil && found.LimitPrice.Equal(o.limit) {
+		return nil
+	}
+	return &trading.OrderConflict{Reason: fmt.Sprintf("Alpaca has an order %s that is not %s, but %s %s %s at %s: look there what was traded",
+		o.quote.QuoteID, o, found.Side, found.Qty, trading.OneLine(found.Symbol, trading.MaxSymbolLen), found.LimitPrice)}
+}
+
+// ended are the states that an order doesn't leave.
+var ended = map[string]bool{"filled": true, "canceled": true, "expired": true, "rejected": true}
+
+// await looks at the order until it has ended. One that takes its time is cancelled, and
+// looked at again: it may have been filled meanwhile.
+func (s session) await(ctx context.Context, client *sdk.Client, o order, placed *sdk.Order) (*sdk.Order, error) {
+	cancelAt := time.Now().Add(s.patience)
+	giveUpAt := cancelAt.Add(toCancel)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-toAnswer).Before(giveUpAt) {
+		giveUpAt = deadline.Add(-toAnswer)
+		cancelAt = giveUpAt.Add(-toCancel)
+	}
+	cancelled := false
+	for wait := time.Duration(0); !ended[placed.Status]; wait = lookEvery {
+		if !cancelled && !time.Now().Before(cancelAt) {
+			cancelled = client.CancelOrder(placed.ID) == nil // whether it came in time is for the next look to say
+		}
+		if !time.Now().Before(giveUpAt) {
+			return nil, unavailable("%s was placed, and Alpaca does not tell its end", o)
+		}
+		time.Sleep(wait)
+		if now, err := client.GetOrder(placed.ID); err == nil { // else the next look may do better
+			placed = now
+		}
+	}
+	return placed, nil
+}
+
+// receipt says what of an order that has ended was traded.
+func (o order) receipt(placed *sdk.Order) (trading.Receipt, error) {
+	switch {
+	case placed.FilledQty.IsPositive() && placed.FilledAvgPrice != nil:
+		r := o.quote.Receipt(o.side)
+		r.Price, r.Qty = placed.FilledAvgPrice.String(), placed.FilledQty.String()
+		if !placed.FilledQty.Equal(o.qty) {
+			r.OrderedQty = strconv.Itoa(o.quote.Qty)
+		}
+		return r, nil
+	case placed.FilledQty.IsPositive():
+		return trading.Receipt{}, unavailable("of %s, %s were filled, and Alpaca does not tell the price yet", o, placed.FilledQty)
+	case placed.Status == "rejected":
+		return trading.Receipt{}, refused("%s was rejected by the exchange", o)
+	default:
+		return trading.Receipt{}, refused("%s found nobody to trade with: 0 of %d filled", o, o.quote.Qty)
+	}
+}

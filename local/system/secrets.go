@@ -1,0 +1,40 @@
+package system
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// secrets is Secrets Manager. What it has is somebody's own, and the endpoint is open to
+// every program of this machine: so it answers those alone that have the session token of
+// the functions, whatever access key they call with.
+type secrets struct {
+	values map[string]string // by ARN
+	token  string
+}
+
+func newSecrets(values map[string]string) secrets {
+	return secrets{values: values, token: rand.Text()}
+}
+
+// serve answers GetSecretValue, of which only the current version is there.
+func (s secrets) serve(w http.ResponseWriter, c call, token string) {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 {
+		c.fail(w, http.StatusBadRequest, "AccessDeniedException", "on this machine only the functions of the stack may read a secret")
+		return
+	}
+	arn, _ := c.fields["SecretId"].(string)
+	value, ok := s.values[arn]
+	if !ok {
+		c.fail(w, http.StatusBadRequest, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+		return
+	}
+	name := arn[strings.LastIndex(arn, ":")+1:]
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	json.NewEncoder(w).Encode(map[string]any{
+		"ARN": arn, "Name": name[:strings.LastIndex(name, "-")], "SecretString": value, "VersionStages": []string{"AWSCURRENT"},
+	})
+}
