@@ -3,21 +3,27 @@
 // told to be closed, short of money or shares, overloaded or broken.
 //
 // Where the rules come from:
-//   - Paths, fields, methods and what an unknown symbol's snapshot is (null): the source and
+//   - Paths, fields, methods, and null for the snapshot of an unknown symbol: the source and
 //     the tests of github.com/alpacahq/alpaca-trade-api-go/v3 v3.9.1.
-//   - Order types, states and what immediate or cancel means: https://docs.alpaca.markets/docs/orders-at-alpaca.
-//   - That the HTTP status and the code in the body are the contract, and messages may
-//     change: Alpaca's documentation of error responses. 401 "unauthorized.", 403 with
-//     40310000 for buying power and for shares, 404 with 40410000, 422 with 42210000 for an
-//     unknown asset and a price between ticks: https://alpaca.markets/learn/how-to-fix-common-trading-api-errors-at-alpaca
-//     and reports in the issues of Alpaca's SDKs (alpaca-trade-api-go#260, alpaca-py#225,
-//     Alpaca-API#111).
-//   - 422 with 40010001 "client_order_id must be unique": alpaca-py#260. The same code stands
-//     for other mistakes too (Alpaca-API#80), so that it alone proves no repetition.
-//   - 429 and the X-RateLimit headers, the time of reset in seconds since 1970: Alpaca's
-//     notes on rate limits for its broker API, and alpaca-trade-api-csharp#607.
+//   - Order types and states, and what immediate or cancel means: Alpaca,
+//     https://docs.alpaca.markets/docs/orders-at-alpaca.
+//   - That the HTTP status and the code in the body are the contract and messages may
+//     change, and the codes 40310000, 40410000 and 42210000 for 403, 404 and 422: Alpaca's
+//     documentation of options, section "Error Responses".
+//   - 401 for keys that are not accepted: Alpaca,
+//     https://alpaca.markets/learn/how-to-fix-common-trading-api-errors-at-alpaca.
+//   - What these look like for buying power, shares, ticks and a repeated id: answers of
+//     Alpaca that are quoted in its own issues, alpaca-py#225, Alpaca-API#111,
+//     alpaca-trade-api-go#260 and alpaca-py#260. 40010001 stands for other mistakes than a
+//     repeated id too, Alpaca-API#80, so that it alone proves none.
+//   - 429 with X-RateLimit headers, the time of reset in seconds since 1970: Alpaca's notes
+//     on the limits of its broker API, and alpaca-trade-api-csharp#607.
+//   - 422 for an order that can't be cancelled any more: the same as Alpaca documents it; it
+//     has been seen to answer 204, user-docs#150.
 //
-// What is not published is in which order these rules are looked at: see Config.IDsLast.
+// The code 42910000 and the words of 401, of an unknown asset and of an unknown order are
+// what users of the API write down. In which order Alpaca looks at its rules nobody does:
+// see Config.IDsLast.
 package broker
 
 import (

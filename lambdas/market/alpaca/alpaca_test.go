@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -258,6 +259,20 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A refusal without a code is one of the keys, not of what was asked for.
+func TestForbiddenKeys(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"message":"forbidden."}`)
+	}))
+	t.Cleanup(server.Close)
+	m := New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)})
+	_, err := m.Price(t.Context(), "AMZN")
+	checkError(t, err, refusedError, "it does not accept the keys of the secret "+secretARN+" for this (paper trading, HTTP status 403)")
+	_, err = m.Trade(t.Context(), trading.Buy, quote())
+	checkError(t, err, refusedError, "it does not accept the keys of the secret "+secretARN+" for this (paper trading, HTTP status 403)")
 }
 
 // That an address is unknown to a server in between says nothing of an order.
