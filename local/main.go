@@ -248,7 +248,7 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 
 // keepUp keeps the system up until it is interrupted.
 func (o options) keepUp(ctx context.Context, s *system.System, stdout io.Writer) error {
-	environment := fmt.Sprintf("AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=%%s AWS_SECRET_ACCESS_KEY=local", s.Endpoint(), system.Region)
+	environment := fmt.Sprintf("AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%%s AWS_SECRET_ACCESS_KEY=local", s.Endpoint(), system.Region)
 	fmt.Fprintf(stdout, `The system is up at %s. Ctrl-C ends it.
 
 Start an execution:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stocktrading/local/setup"
 )
 
 // run runs a program in the project and returns what it wrote.
@@ -174,7 +175,7 @@ func measureTests(ctx context.Context, b bench) ([]row, error) {
 // measureEdit works in a copy of the project.
 func measureEdit(ctx context.Context, b bench) ([]row, error) {
 	copied := filepath.Join(b.dir, "project")
-	if err := copyProject(b.root, copied); err != nil {
+	if err := setup.Copy(b.root, copied); err != nil {
 		return nil, err
 	}
 	b.root = copied
@@ -201,47 +202,4 @@ func measureEdit(ctx context.Context, b bench) ([]row, error) {
 	}
 	took, err := repeat(b.times(5), edit)
 	return []row{{"a function edited, then `go run ./local -decision approve`", "s", took}}, err
-}
-
-func copyProject(from, to string) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(to, 0o755); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		source, target := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
-		switch name := e.Name(); {
-		case name == ".git", name == ".build", name == "cdk.out":
-		case name == "node_modules":
-			err = os.Symlink(source, target)
-		case e.IsDir():
-			err = os.CopyFS(target, os.DirFS(source))
-		default:
-			err = copyFile(source, target)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(target, source); err != nil {
-		target.Close()
-		return err
-	}
-	return target.Close()
 }

@@ -1,0 +1,262 @@
+//go:build unix
+
+package readme
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stocktrading/local/setup"
+)
+
+// What is done with a command of the README: a terminal that asks gets an answer by -decision.
+const (
+	runs    = "run"      // to its end, in success
+	answers = "answer"   // the same, with "-decision approve" behind it
+	keepsUp = "keeps up" // until it is interrupted
+	account = "account"  // needs an AWS account, or one at Alpaca
+)
+
+// commands are all that the README shows. What the tests themselves or .ci/run do
+// anyway says so.
+var commands = []struct{ line, how string }{
+	{"go run ./local -web", keepsUp},
+	{"npm ci && npx cdk deploy", account},
+	{"go run ./local", answers},
+	{`go run ./local -decision approve -input '{"symbol":"AMZN","qty":5}'`, runs},
+	{"npm ci", "by .ci/run, and by the tests where it is needed"},
+	{"npx cdk synth", "by .ci/run"},
+	{"npx cdk deploy", account},
+	{`aws stepfunctions start-execution --state-machine-arn ARN --input '{"symbol":"AMZN","qty":5}'`, account},
+	{"go run ./desk -state-machine ARN", account},
+	{"go run ./desk EXECUTION", account},
+	{"go run ./desk approve EXECUTION", account},
+	{"go run ./local -web", keepsUp},
+	{"go run ./desk -web -state-machine ARN", account},
+	{"go run ./local -serve -port 8080", keepsUp},
+	{"export AWS_ENDPOINT_URL=http://127.0.0.1:8080 AWS_DEFAULT_REGION=us-east-1", "by TestCommandLine"},
+	{"export AWS_ACCESS_KEY_ID=approver AWS_SECRET_ACCESS_KEY=local", "by TestCommandLine"},
+	{"export STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading-StockTradingStateMachineB8CE9B37", "by TestCommandLine"},
+	{`AWS_ACCESS_KEY_ID=developer aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{"symbol":"AMZN","qty":5}'`, "by TestCommandLine"},
+	{"go run ./desk", "by TestCommandLine"},
+	{"go run ./local/broker/serve -port 8090", keepsUp},
+	{"go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "by TestBroker"},
+	{"export APCA_API_KEY_ID=... APCA_API_SECRET_KEY=...", account},
+	{"go run ./local -c market=alpaca", account},
+	{"aws secretsmanager create-secret --name alpaca-paper --secret-string file://alpaca.json --query ARN --output text", account},
+	{"npx cdk deploy -c market=alpaca -c marketSecret=ARN", account},
+	{"go test ./...", "by .ci/run"},
+	{"npx cdk destroy", account},
+}
+
+// blocks returns the code blocks of a language in a Markdown file of the project.
+func blocks(t *testing.T, file, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var comment = regexp.MustCompile(`\s+#.*$`)
+
+// Every command that the README shows is one of those above.
+func TestCommands(t *testing.T) {
+	var shown, known []string
+	for _, block := range blocks(t, "README.md", "sh") {
+		for line := range strings.Lines(block) {
+			if line = comment.ReplaceAllString(strings.TrimSpace(line), ""); line != "" {
+				shown = append(shown, line)
+			}
+		}
+	}
+	for _, c := range commands {
+		known = append(known, c.line)
+	}
+	if diff := cmp.Diff(known, shown); diff != "" {
+		t.Errorf("the README's commands (-known to this test +in the README):\n%s", diff)
+	}
+	done := map[string]bool{}
+	for _, c := range commands {
+		if done[c.line] {
+			continue
+		}
+		done[c.line] = true
+		switch c.how {
+		case runs:
+			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line) })
+		case answers:
+			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line+" -decision approve") })
+		case keepsUp:
+			t.Run(c.line, func(t *testing.T) { serve(t, atFreePort(t, c.line)) })
+		}
+	}
+}
+
+// The commands for another terminal work on the system that the one before them keeps up.
+func TestCommandLine(t *testing.T) {
+	var script string
+	for _, block := range blocks(t, "README.md", "sh") {
+		if strings.Contains(block, "export AWS_ENDPOINT_URL") {
+			script = block
+		}
+	}
+	command := atFreePort(t, "go run ./local -serve -port 8080")
+	serve(t, command)
+	script = strings.ReplaceAll(script, "8080", portOf(command))
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Log("the AWS CLI is not installed: nothing is started with it")
+		script = regexp.MustCompile(`(?m)^.*\baws .*$`).ReplaceAllString(script, "")
+	}
+	out := succeed(t, root(t), nil, "set -e\n"+script)
+	if strings.Contains(script, "aws ") && !strings.Contains(out, "executionArn") {
+		t.Errorf("nothing was started:\n%s", out)
+	}
+	if !strings.Contains(out, "Nothing waits") && !strings.Contains(out, "AMZN") {
+		t.Errorf("the desk lists nothing:\n%s", out)
+	}
+}
+
+// The broker that stands in for Alpaca is traded with.
+func TestBroker(t *testing.T) {
+	command := atFreePort(t, "go run ./local/broker/serve -port 8090")
+	serve(t, command)
+	trade := strings.ReplaceAll("go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "8090", portOf(command))
+	if out := succeed(t, root(t), nil, trade+" -decision approve"); !strings.Contains(out, "Stock trade: traded") {
+		t.Errorf("nothing was traded:\n%s", out)
+	}
+}
+
+// Whoever follows the recipe for a sixth function to the letter has one.
+func TestSixthFunction(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is not installed")
+	}
+	project := filepath.Join(t.TempDir(), "project")
+	if err := setup.Copy(root(t), project); err != nil {
+		t.Fatal(err)
+	}
+	patches := blocks(t, "docs/make-it-yours.md", "diff")
+	if len(patches) != 1 {
+		t.Fatalf("the recipes have %d patches, want 1", len(patches))
+	}
+	if err := os.WriteFile(filepath.Join(project, "limit.patch"), []byte(patches[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, project, []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(project)}, "git apply limit.patch")
+	if out := succeed(t, project, nil, "go run ./local -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
+		t.Errorf("the new state did not run:\n%s", out)
+	}
+}
+
+// succeed runs commands of a shell and returns what they wrote.
+func succeed(t *testing.T, dir string, env []string, script string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// serve runs a command in the background until the test ends. It is ready as soon as it
+// tells an address.
+func serve(t *testing.T, command string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", "exec "+command)
+	cmd.Dir = root(t)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as in a terminal, Ctrl-C reaches all that was started
+	var output buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			t.Errorf("%s does not end by an interrupt:\n%s", command, &output)
+		}
+	})
+	for deadline := time.Now().Add(10 * time.Minute); !strings.Contains(output.String(), "http://127.0.0.1:"); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-ended:
+			t.Fatalf("%s has ended:\n%s", command, &output)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not come up:\n%s", command, &output)
+		}
+	}
+}
+
+var port = regexp.MustCompile(`-port (\d+)`)
+
+// atFreePort is the command with another port, since the one that it names may be taken.
+func atFreePort(t *testing.T, command string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return port.ReplaceAllString(command, fmt.Sprintf("-port %d", listener.Addr().(*net.TCPAddr).Port))
+}
+
+func portOf(command string) string { return port.FindStringSubmatch(command)[1] }
+
+// buffer collects output that is still being written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
