@@ -3,11 +3,29 @@ package stacks
 import (
 	"archive/zip"
 	"bytes"
+	"debug/buildinfo"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"stocktrading/stacks/config"
 )
+
+func TestMain(m *testing.M) {
+	os.Setenv("CDK_VALIDATION", "false")
+	os.Setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+	jsii.Close() // the runtime has read the environment before this line
+	status := m.Run()
+	jsii.Close() // the next one leaves no files behind
+	os.Exit(status)
+}
 
 // functions are the main packages of lambdas/, with the largest size in megabytes that
 // the deployment package of each may have.
@@ -82,6 +100,57 @@ func zipped(t *testing.T, executable []byte) []byte {
 		t.Fatal(err)
 	}
 	return archive.Bytes()
+}
+
+// A real market is in the executables of the functions that need it, and nothing of it is
+// in any other: neither its SDK nor what reads its keys.
+func TestBundles(t *testing.T) {
+	ofAMarket := []string{"github.com/alpacahq/alpaca-trade-api-go/v3", "github.com/aws/aws-sdk-go-v2/service/secretsmanager", "github.com/shopspring/decimal"}
+	for _, test := range []struct {
+		market config.Market
+		want   []string
+	}{
+		{config.SimulatedMarket, nil},
+		{config.AlpacaMarket, []string{"buystock", "checkstockprice", "sellstock"}},
+	} {
+		t.Run(string(test.market), func(t *testing.T) {
+			t.Chdir(root)
+			out, choices := t.TempDir(), config.Default()
+			choices.Market = test.market
+			app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(out)})
+			NewStockTrading(app, "StockTrading", choices)
+			app.Synth(nil)
+			executables, err := filepath.Glob(filepath.Join(out, "asset.*", "bootstrap"))
+			if err != nil || len(executables) != len(functions) {
+				t.Fatalf("%d executables, %v, want %d", len(executables), err, len(functions))
+			}
+			var got []string
+			for _, executable := range executables {
+				info, err := buildinfo.ReadFile(executable)
+				if err != nil {
+					t.Fatal(err)
+				}
+				function := strings.TrimPrefix(info.Path, "stocktrading/lambdas/")
+				in := 0
+				for _, module := range ofAMarket {
+					if slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module }) {
+						in++
+					}
+				}
+				switch in {
+				case 0:
+				case len(ofAMarket):
+					got = append(got, function)
+				default:
+					t.Errorf("%s has a part of %q", function, ofAMarket)
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("functions with a real market (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestGoBuildShowsTheCompilersMessage(t *testing.T) {

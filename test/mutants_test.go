@@ -576,7 +576,10 @@ func TestMutants(t *testing.T) {
 		}
 		for _, mutant := range of.mutants {
 			finds[mutant.check]++
-			t.Run(mutant.name, func(t *testing.T) { mutant.test(t, newSpecimen(t, of.override), whole) })
+			t.Run(mutant.name, func(t *testing.T) {
+				t.Parallel()
+				mutant.test(t, newSpecimen(t, of.override), whole)
+			})
 		}
 	}
 	for name := range checks {

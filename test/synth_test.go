@@ -22,10 +22,19 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// outdir is where cloud assemblies go.
+var outdir string
+
 func run(m *testing.M) int {
+	var err error
+	if outdir, err = os.MkdirTemp("", "stocktrading-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(outdir)
 	os.Chdir("..") // where the CDK CLI runs the app: asset paths are relative to it
 	os.Setenv("CDK_VALIDATION", "false")
-	os.Setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+	os.Setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 	jsii.Close()       // the runtime has read the environment before this line
 	defer jsii.Close() // the next one leaves no files behind
 	return m.Run()
@@ -46,19 +55,26 @@ func cdkContext(t *testing.T, override map[string]any) map[string]any {
 	return cdk.Context
 }
 
-// synthesize returns the folder of the cloud assembly. Nothing is built: the assets are of
-// no interest here. Constructs can't be used by parallel tests.
+// assemblies are the folders of the cloud assemblies that were synthesized, by their context.
+var (
+	assemblies   = map[string]string{}
+	assembliesMu sync.Mutex
+)
+
+// synthesize returns the folder of the cloud assembly, synthesized once for each context.
+// Nothing is built: the assets are of no interest here. Constructs can't be used by
+// parallel tests.
 func synthesize(t *testing.T, override map[string]any) string {
 	t.Helper()
-	return synthesizeAs(t, override, map[string]any{"aws:cdk:bundling-stacks": []any{}})
-}
-
-// synthesizeAs is synthesize with keys of the CDK's own.
-func synthesizeAs(t *testing.T, override, keys map[string]any) string {
-	t.Helper()
+	assembliesMu.Lock()
+	defer assembliesMu.Unlock()
+	key := fmt.Sprint(override)
+	if dir, ok := assemblies[key]; ok {
+		return dir
+	}
 	context := cdkContext(t, override)
-	maps.Copy(context, keys)
-	out := t.TempDir()
+	context["aws:cdk:bundling-stacks"] = []any{}
+	out := filepath.Join(outdir, fmt.Sprint(len(assemblies)))
 	app := awscdk.NewApp(&awscdk.AppProps{
 		AnalyticsReporting: jsii.Bool(false),
 		Context:            &context,
@@ -70,26 +86,16 @@ func synthesizeAs(t *testing.T, override, keys map[string]any) string {
 	}
 	stacks.NewStockTrading(app, "StockTrading", choices)
 	app.Synth(nil)
+	assemblies[key] = out
 	return out
 }
 
-var (
-	templates   = map[string][]byte{}
-	templatesMu sync.Mutex
-)
-
-// templateText is the template's text, synthesized once for each context.
+// templateText is the template's text.
 func templateText(t *testing.T, override map[string]any) []byte {
 	t.Helper()
-	templatesMu.Lock()
-	defer templatesMu.Unlock()
-	key := fmt.Sprint(override)
-	if templates[key] == nil {
-		text, err := os.ReadFile(filepath.Join(synthesize(t, override), "StockTrading.template.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		templates[key] = text
+	text, err := os.ReadFile(filepath.Join(synthesize(t, override), "StockTrading.template.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return templates[key]
+	return text
 }
