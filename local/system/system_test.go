@@ -30,9 +30,16 @@ type running struct {
 	events        []states.HistoryEvent
 }
 
-// configure prepares a system of the stack of a configuration.
+// configured has what was prepared, by the configuration.
+var configured = map[string]system.Config{}
+
+// configure prepares a system of the stack of a configuration, once for each.
 func configure(t *testing.T, context map[string]any) system.Config {
 	t.Helper()
+	key := fmt.Sprint(context)
+	if c, ok := configured[key]; ok {
+		return c
+	}
 	root, err := setup.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +48,7 @@ func configure(t *testing.T, context map[string]any) system.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	configured[key] = c
 	return c
 }
 
