@@ -15,7 +15,7 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// How often a page looks again, in seconds. AWS limits how often an account may.
+// poll is how often a page looks again, in milliseconds. AWS limits how often an account may.
 func (s *Server) poll(local, onAWS int) int {
 	if s.config.Start != nil {
 		return local
@@ -77,7 +77,7 @@ func (s *Server) waits(r *http.Request) (page, error) {
 	for _, w := range list {
 		views = append(views, view(w, now))
 	}
-	return page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(2, 20), Data: views}, nil
+	return page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(500, 20_000), Data: views}, nil
 }
 
 // decideView is a decision that is about to be sent, or was.
@@ -200,7 +200,7 @@ func (s *Server) executions(r *http.Request) (page, error) {
 	for _, x := range list {
 		v.List = append(v.List, look(x, time.Now()))
 	}
-	return page{Title: "Executions", Section: "list", Template: "list", Poll: s.poll(2, 20), Data: v}, nil
+	return page{Title: "Executions", Section: "list", Template: "list", Poll: s.poll(500, 20_000), Data: v}, nil
 }
 
 // execution shows one execution.
@@ -221,7 +221,7 @@ func (s *Server) execution(r *http.Request) (page, error) {
 	}
 	poll := 0
 	if x.Status == types.ExecutionStatusRunning || p.pending {
-		poll = s.poll(1, 5)
+		poll = s.poll(250, 5_000)
 	}
 	if n := len(v.Visits); n > 0 {
 		v.Waiting = v.Visits[n-1].Status == waiting
@@ -263,7 +263,7 @@ func (s *Server) workflow(r *http.Request) (page, error) {
 	v.show(p)
 	poll := 0
 	if p.pending {
-		poll = s.poll(1, 5)
+		poll = s.poll(250, 5_000)
 	}
 	return page{Title: "Workflow", Section: "workflow", Template: "workflow", Poll: poll, Data: v}, nil
 }

@@ -107,7 +107,7 @@ type page struct {
 	Form     string // the secret of the forms
 	Machine  string
 	Local    bool
-	Poll     int // seconds until the page looks again; 0 for never
+	Poll     int // milliseconds until the page looks again; 0 for never
 	Problem  string
 	Template string
 	Status   int    // of HTTP; 0 for OK

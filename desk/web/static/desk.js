@@ -1,4 +1,4 @@
-// Looks again every few seconds and takes over what has changed. The page works without it.
+// Looks again and again, and takes over what has changed. The page works without it.
 "use strict";
 
 const main = document.getElementById("main");
@@ -43,8 +43,8 @@ async function look() {
   }
 }
 
-function again(seconds) {
-  if (Number(seconds) > 0) setTimeout(async () => again(await look()), Number(seconds) * 1000);
+function again(milliseconds) {
+  if (Number(milliseconds) > 0) setTimeout(async () => again(await look()), Number(milliseconds));
 }
 
 again(main.dataset.poll);
