@@ -334,6 +334,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestConcurrency(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ maximum, invocations, processes int }{
 		{1, 3, 1},
 		{2, 6, 2},
@@ -364,6 +365,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 func TestStartFailures(t *testing.T) {
+	t.Parallel()
 	exited := regexp.MustCompile(`^{"errorType":"Runtime.ExitError","errorMessage":"RequestId: [0-9a-f-]{36} Error: Runtime exited with error: exit status 3"}$`)
 	tests := []struct {
 		name, start, path, errorName string
@@ -471,6 +473,7 @@ func TestLongLines(t *testing.T) {
 }
 
 func TestInvokeContext(t *testing.T) {
+	t.Parallel()
 	p, j := start(t, func(_ *Function, c *Config) { c.MaxConcurrency = 1 })
 	mustInvoke(t, p, request{Do: "echo"})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -577,7 +580,7 @@ func beParent(path string) {
 		os.Exit(1)
 	}
 	invoke(context.Background(), p, request{Do: "echo"})
-	go invoke(context.Background(), p, request{Do: "sleep", MS: 2_000})
+	go invoke(context.Background(), p, request{Do: "sleep", MS: 1_000})
 	<-sleeping // or the next would be served by the same process
 	go invoke(context.Background(), p, request{Do: "echo"})
 	select {}

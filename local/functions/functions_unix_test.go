@@ -34,6 +34,7 @@ func TestProcessesHaveTheirOwnGroup(t *testing.T) {
 }
 
 func TestParentKilled(t *testing.T) {
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
