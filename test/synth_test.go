@@ -56,10 +56,18 @@ func synthesize(t *testing.T, override map[string]any) string {
 // synthesizeAs is synthesize with keys of the CDK's own.
 func synthesizeAs(t *testing.T, override, keys map[string]any) string {
 	t.Helper()
+	app, out := newApp(t, override, keys)
+	app.Synth(nil)
+	return out
+}
+
+// newApp defines the stack in an app that synthesizes into the folder out.
+func newApp(t *testing.T, override, keys map[string]any) (app awscdk.App, out string) {
+	t.Helper()
 	context := cdkContext(t, override)
 	maps.Copy(context, keys)
-	out := t.TempDir()
-	app := awscdk.NewApp(&awscdk.AppProps{
+	out = t.TempDir()
+	app = awscdk.NewApp(&awscdk.AppProps{
 		AnalyticsReporting: jsii.Bool(false),
 		Context:            &context,
 		Outdir:             jsii.String(out),
@@ -69,8 +77,7 @@ func synthesizeAs(t *testing.T, override, keys map[string]any) string {
 		t.Fatal(err)
 	}
 	stacks.NewStockTrading(app, "StockTrading", choices)
-	app.Synth(nil)
-	return out
+	return app, out
 }
 
 var (
