@@ -29,6 +29,7 @@ const usage = `desk shows which trades wait for a person's decision, and decides
   go run ./desk [flags] sell EXECUTION         sell, whatever is recommended
   go run ./desk [flags] decline EXECUTION      trade nothing
   go run ./desk [flags] -web                   all of it as a page in your browser
+  go run ./desk [flags] check                  start an execution, decline it, and tell what works
 
 EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; after
 -- there are none.
@@ -38,6 +39,9 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
   -reason TEXT         why, for an answer; up to 1000 characters, and recorded
   -json                the list for scripts, as a JSON array
   -web                 a page on this machine alone; Ctrl-C ends it
+
+check tries out a deployment where a person approves and no real money is traded. It needs
+states:StartExecution on the state machine beside what the desk needs.
 
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
@@ -110,6 +114,7 @@ type order struct {
 	hint      string // the flag that names the machine, for the commands that are shown
 	json      bool
 	web       bool
+	check     bool
 	execution string          // its ARN or name; empty for the list
 	answer    decision.Answer // Later: ask
 	reason    string
@@ -136,13 +141,17 @@ func parse(args []string, getenv func(string) string) (order, error) {
 	if err != nil {
 		return o, err
 	}
-	if len(words) > 0 && isAnswer(words[0]) {
+	if len(words) > 0 && words[0] == "check" {
+		o.check, words = true, words[1:]
+	} else if len(words) > 0 && isAnswer(words[0]) {
 		o.answer, words = decision.Answer(words[0]), words[1:]
 		if len(words) == 0 {
 			return o, wrongUse(fmt.Sprintf("%s what? Name the execution", o.answer))
 		}
 	}
 	switch {
+	case o.check && len(words) > 0:
+		return o, wrongUse("check starts an execution of its own: name none")
 	case len(words) > 1:
 		return o, wrongUse(fmt.Sprintf("%q is one word too many", trading.OneLine(words[1], 80)))
 	case len(words) == 1 && words[0] == "":
@@ -153,6 +162,8 @@ func parse(args []string, getenv func(string) string) (order, error) {
 	switch {
 	case o.web && (o.execution != "" || o.json):
 		return o, wrongUse("-web stands for itself: choose the execution on the page")
+	case o.check && (o.json || o.web):
+		return o, wrongUse("-json and -web don't go with check")
 	case o.json && o.execution != "":
 		return o, wrongUse("-json is for the list")
 	case given["reason"] && o.answer == decision.Later:
@@ -228,6 +239,15 @@ func (o order) perform(ctx context.Context, w world) error {
 		}})
 	}
 	desk := decision.New(client, o.machine, who)
+	if o.check {
+		return desk.Check(ctx, func(ok bool, sentence string) {
+			mark := "✓"
+			if !ok {
+				mark = "✗"
+			}
+			fmt.Fprintln(w.stdout, mark, sentence)
+		})
+	}
 	terminal := decision.NewTerminal(w.stdin, w.stdout, decision.Colour(w.stdout, w.getenv))
 	if o.execution == "" {
 		return o.list(ctx, w, desk, terminal)

@@ -156,6 +156,11 @@ func TestRun(t *testing.T) {
 		{name: "JSON of one", args: []string{"order-1", "-json"}, status: 2, stderr: "desk: -json is for the list" + help},
 		{name: "page of one", args: []string{"-web", "order-1"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
 		{name: "page as JSON", args: []string{"-web", "-json"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
+		{name: "check of a definition that can't be read", args: []string{"check"}, status: 1, stdout: "✗ the state machine's definition can't be read, so it can't be told whether a check is harmless\n", stderr: "desk: the check failed, and nothing was started\n"},
+		{name: "check of an execution", args: []string{"check", "order-1"}, status: 2, stderr: "desk: check starts an execution of its own: name none" + help},
+		{name: "check as JSON", args: []string{"check", "-json"}, status: 2, stderr: "desk: -json and -web don't go with check" + help},
+		{name: "check as a page", args: []string{"-web", "check"}, status: 2, stderr: "desk: -json and -web don't go with check" + help},
+		{name: "check with a reason", args: []string{"check", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
 		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
 		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
 	} {

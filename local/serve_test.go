@@ -120,15 +120,20 @@ func (s *served) environment(t *testing.T, accessKey string) []string {
 	}
 }
 
-// runDesk runs the desk as a process of its own.
+// runDesk runs the desk as a process of its own, by an approver.
 func (s *served) runDesk(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	return s.runDeskAs(t, system.Approver, args...)
+}
+
+func (s *served) runDeskAs(t *testing.T, accessKey string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	desk, err := buildDesk()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), desk, args...)
-	cmd.Env = s.environment(t, system.Approver)
+	cmd.Env = s.environment(t, accessKey)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	err = cmd.Run()
@@ -291,6 +296,19 @@ func TestDeskAgainstServe(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("check", func(t *testing.T) {
+		stdout, stderr, status := s.runDeskAs(t, "developer", "check")
+		if status != 0 || strings.Count(stdout, "✓ ") != 9 || strings.Contains(stdout, "✗") {
+			t.Errorf("by somebody who may start executions: status %d:\n%s%s", status, stdout, stderr)
+		}
+		everything.WriteString(stdout)
+		execution := s.machine[:strings.Index(s.machine, "stateMachine:")] + "execution:" + s.machine[strings.LastIndex(s.machine, ":")+1:] + ":" + regexp.MustCompile(`desk-check-\S+[^.\s]`).FindString(stdout)
+		tokens = append(tokens, s.token(t, execution))
+		if out, status := desk(t, "check"); status != 1 || !strings.Contains(out, "you may not call states:StartExecution") {
+			t.Errorf("by an approver: status %d: %s", status, out)
+		}
+	})
 
 	t.Run("two answers at once", func(t *testing.T) {
 		execution := buys[2].Execution

@@ -10,7 +10,7 @@ import (
 )
 
 // definition is the state machine in Amazon States Language. Its placeholders for
-// resources are filled in by CloudFormation, those for numbers by renderDefinition.
+// resources are filled in by CloudFormation, the others by renderDefinition.
 //
 //go:embed stock_trading.asl.json
 var definition string
@@ -22,12 +22,13 @@ const approvalAttempts = 4
 // workTime is more than all other states may take together, retries included.
 const workTime = time.Hour
 
-// renderDefinition puts the numbers in. JSON has no bare placeholder, so in the file
-// they are quoted.
+// renderDefinition puts the configuration in. JSON has no bare placeholder, so in the file
+// numbers are quoted.
 func renderDefinition(c config.Config) string {
 	seconds := func(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
 	return strings.NewReplacer(
 		`"${ApprovalTimeoutSeconds}"`, seconds(c.ApprovalTimeout),
 		`"${ExecutionTimeoutSeconds}"`, seconds(approvalAttempts*c.ApprovalTimeout+workTime),
+		"${Stakes}", c.Stakes(),
 	).Replace(definition)
 }

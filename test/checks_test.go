@@ -411,6 +411,14 @@ func checkEventSourceMapping(tpl template) (found problems) {
 	return found
 }
 
+// market is what the functions that trade trade in: the simulated market or a real one's mode.
+func (tpl template) market() any {
+	if mode := tpl.environment("BuyStock")["MARKET_MODE"]; mode != nil {
+		return mode
+	}
+	return "simulated"
+}
+
 func checkStateMachine(tpl template) (found problems) {
 	_, m := tpl.one("AWS::StepFunctions::StateMachine")
 	if m.Properties["StateMachineType"] != "STANDARD" {
@@ -441,6 +449,10 @@ func checkStateMachine(tpl template) (found problems) {
 		found.add("the definition is not its own text: %v", err)
 	}
 	found.onlyKeys("the definition", definition, "Comment", "StartAt", "TimeoutSeconds", "States")
+	stakes := fmt.Sprintf("Approval: %v. Market: %v.", tpl.environment("RequestHumanApproval")["APPROVAL"], tpl.market())
+	if comment := render(definition["Comment"]); !strings.HasSuffix(comment, " "+stakes) {
+		found.add("the Comment is %q, want it to end with %q: a check of the deployment goes by that", comment, stakes)
+	}
 	return found
 }
 

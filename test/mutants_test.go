@@ -207,6 +207,12 @@ var mutants = []mutant{
 		}},
 	{"another query language", "state machine", "the definition has QueryLanguage",
 		func(s specimen) { s.top["QueryLanguage"] = "JSONata" }},
+	{"automatic approval that is not told", "state machine", "want it to end with \"Approval: automatic. Market: simulated.\"",
+		func(s specimen) {
+			object(object(s.of("RequestHumanApprovalLambda")["Environment"])["Variables"])["APPROVAL"] = "automatic"
+		}},
+	{"no word of who approves", "state machine", "the Comment is",
+		func(s specimen) { delete(s.top, "Comment") }},
 
 	// What is the original's.
 	{"another first state", "definition keeps the original", "starts at",
@@ -396,6 +402,12 @@ var mutants = []mutant{
 
 // marketMutants are those of the template of a real market.
 var marketMutants = []mutant{
+	{"a live market that is not told", "state machine", "want it to end with \"Approval: human. Market: live.\"",
+		func(s specimen) {
+			for _, name := range marketFunctions {
+				object(object(s.of(name + "Lambda")["Environment"])["Variables"])["MARKET_MODE"] = "live"
+			}
+		}},
 	{"may not read the keys", "permissions are the ones used", "BuyStockRole may not secretsmanager:GetSecretValue",
 		func(s specimen) { s.revoke("BuyStockRole", "secretsmanager:GetSecretValue") }},
 	{"may read all secrets", "policies are narrow", "CheckStockPriceRole may secretsmanager:GetSecretValue on *",

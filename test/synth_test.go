@@ -62,8 +62,6 @@ var (
 )
 
 // synthesize returns the folder of the cloud assembly, synthesized once for each context.
-// Nothing is built: the assets are of no interest here. Constructs can't be used by
-// parallel tests.
 func synthesize(t *testing.T, override map[string]any) string {
 	t.Helper()
 	assembliesMu.Lock()
@@ -72,10 +70,25 @@ func synthesize(t *testing.T, override map[string]any) string {
 	if dir, ok := assemblies[key]; ok {
 		return dir
 	}
+	app, out := newApp(t, override, nil)
+	app.Synth(nil)
+	assemblies[key] = out
+	return out
+}
+
+// newApp defines the stack in an app that synthesizes into the folder out, with the given
+// keys of the CDK's own. Nothing is built: the assets are of no interest here. Constructs
+// can't be used by parallel tests.
+func newApp(t *testing.T, override, keys map[string]any) (app awscdk.App, out string) {
+	t.Helper()
 	context := cdkContext(t, override)
 	context["aws:cdk:bundling-stacks"] = []any{}
-	out := filepath.Join(outdir, fmt.Sprint(len(assemblies)))
-	app := awscdk.NewApp(&awscdk.AppProps{
+	maps.Copy(context, keys)
+	out, err := os.MkdirTemp(outdir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app = awscdk.NewApp(&awscdk.AppProps{
 		AnalyticsReporting: jsii.Bool(false),
 		Context:            &context,
 		Outdir:             jsii.String(out),
@@ -85,9 +98,7 @@ func synthesize(t *testing.T, override map[string]any) string {
 		t.Fatal(err)
 	}
 	stacks.NewStockTrading(app, "StockTrading", choices)
-	app.Synth(nil)
-	assemblies[key] = out
-	return out
+	return app, out
 }
 
 // templateText is the template's text.

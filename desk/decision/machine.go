@@ -1,7 +1,6 @@
 package decision
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -87,5 +86,3 @@ func nameOf(executionARN string) string {
 	name := executionARN[strings.LastIndex(executionARN, ":")+1:]
 	return trading.OneLine(name, 80)
 }
-
-func quoted(name string) string { return fmt.Sprintf("%q", name) }

@@ -53,6 +53,7 @@ const (
 	getExecutionHistory  action = "states:GetExecutionHistory"
 	describeExecution    action = "states:DescribeExecution"
 	describeStateMachine action = "states:DescribeStateMachine"
+	startExecution       action = "states:StartExecution"
 	sendTaskSuccess      action = "states:SendTaskSuccess"
 	sendTaskFailure      action = "states:SendTaskFailure"
 	getCallerIdentity    action = "sts:GetCallerIdentity"
@@ -105,6 +106,8 @@ func orARN(arn string) string {
 
 func explainAPI(a action, arn string, err smithy.APIError) error {
 	switch code := err.ErrorCode(); {
+	case strings.HasPrefix(code, "AccessDenied") && a == startExecution:
+		return problem(nil, "you may not call %s on %s, which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy", a, arn)
 	case strings.HasPrefix(code, "AccessDenied"):
 		return problem(nil, "you may not call %s on %s: ask for the stack's ApproverPolicy, the output ApproverPolicyArn names it", a, orARN(arn))
 	case slices.Contains([]string{"ExpiredTokenException", "ExpiredToken", "RequestExpired"}, code):

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -56,6 +57,13 @@ type Config struct {
 	Market          Market
 	MarketMode      MarketMode // of a real market; empty for the simulated one
 	MarketSecret    string     // the ARN of the secret that a real market's keys are in
+}
+
+// Stakes says who decides about a trade and with whose money it is made. The state
+// machine's Comment ends with it: a person who may decide and nothing else can read that
+// of a deployment, and neither the functions' configuration nor the stack's.
+func (c Config) Stakes() string {
+	return fmt.Sprintf("Approval: %s. Market: %s.", c.Approval, cmp.Or(string(c.MarketMode), string(c.Market)))
 }
 
 // Default is what a deployment gets that chooses nothing.

@@ -102,3 +102,22 @@ func TestFromContext(t *testing.T) {
 		})
 	}
 }
+
+func TestStakes(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config config.Config
+		want   string
+	}{
+		{"default", config.Default(), "Approval: human. Market: simulated."},
+		{"automatic", config.Config{Approval: config.AutomaticApproval, Market: config.SimulatedMarket}, "Approval: automatic. Market: simulated."},
+		{"paper", alpaca(config.PaperMode, config.HumanApproval), "Approval: human. Market: paper."},
+		{"live", alpaca(config.LiveMode, config.HumanApproval), "Approval: human. Market: live."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.config.Stakes(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

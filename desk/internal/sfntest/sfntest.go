@@ -33,6 +33,7 @@ type Service struct {
 	OnList    func(ctx context.Context, call func() (*sfn.ListExecutionsOutput, error)) (*sfn.ListExecutionsOutput, error)
 	OnHistory func(ctx context.Context, executionARN string, call func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error)
 	OnSend    func(ctx context.Context, call func() error) error // of either answer
+	OnStart   func(call func() *Execution) error                 // without it nothing follows the start
 
 	Definition string // of the state machine
 
@@ -48,6 +49,8 @@ type Service struct {
 type Execution struct {
 	Name  string
 	Input string // {} if empty
+	Error string // of one that failed
+	Cause string
 
 	service *Service
 	start   time.Time
@@ -221,10 +224,23 @@ func (s *Service) DescribeExecution(_ context.Context, in *sfn.DescribeExecution
 			return &sfn.DescribeExecutionOutput{
 				ExecutionArn: in.ExecutionArn, StateMachineArn: aws.String(Machine), Name: aws.String(x.Name),
 				Status: x.status(), StartDate: aws.Time(x.start), Input: aws.String(cmp.Or(x.Input, "{}")),
+				Error: aws.String(x.Error), Cause: aws.String(x.Cause),
 			}, nil
 		}
 	}
 	return nil, &types.ExecutionDoesNotExist{}
+}
+
+// StartExecution starts an execution.
+func (s *Service) StartExecution(_ context.Context, in *sfn.StartExecutionInput, _ ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error) {
+	s.called("StartExecution", aws.ToString(in.Name), aws.ToString(in.Input))
+	call := func() *Execution { return s.Start(aws.ToString(in.Name), time.Now()) }
+	if s.OnStart == nil {
+		call()
+	} else if err := s.OnStart(call); err != nil {
+		return nil, err
+	}
+	return &sfn.StartExecutionOutput{ExecutionArn: aws.String(Arn(aws.ToString(in.Name)))}, nil
 }
 
 // DescribeStateMachine describes the state machine.
