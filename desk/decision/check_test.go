@@ -205,6 +205,20 @@ func TestCheck(t *testing.T) {
 			}, nobody,
 		},
 		{
+			"somebody sells instead", func(d *deployment) {
+				d.passes, d.outcome = "Sell Stock", "traded"
+				d.OnStart = func(call func() *sfntest.Execution) error {
+					d.execution = call().Ask(time.Now(), token, sell).Append(time.Now(), sfntest.Failed("SellInstead", "jo"))
+					d.report()
+					return nil
+				}
+			},
+			[]string{
+				harmless, started, "✗ too late, nothing was sent for NAME: sell instead, jo at 2000-01-01T00:00:00Z, then Sell Stock",
+				ended, `✗ the report's outcome is "traded" and should be "declined"`, message, "✗ a trade was made: the execution passed Buy Stock or Sell Stock",
+			}, nobody,
+		},
+		{
 			"expires at once", func(d *deployment) {
 				d.outcome = "expired"
 				d.OnStart = func(call func() *sfntest.Execution) error {
