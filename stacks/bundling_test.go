@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 // functions are the main packages of lambdas/, with the largest size in megabytes that
 // the deployment package of each may have.
 var functions = map[string]float64{
-	"checkstockprice":               2.6,
-	"generatebuysellrecommendation": 2.6,
+	"checkstockprice":               2.5,
+	"generatebuysellrecommendation": 2.5,
 	"requesthumanapproval":          3.0, // with an AWS SDK client
-	"buystock":                      2.6,
-	"sellstock":                     2.6,
+	"buystock":                      2.5,
+	"sellstock":                     2.5,
 }
 
 // root is the project's folder; the tests build in others.

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // ApprovalRequest is the message that the state machine puts on the queue when it
@@ -27,7 +27,16 @@ type ApprovalRequest struct {
 // maxTimeoutSeconds is the longest wait that Step Functions knows, some three years.
 const maxTimeoutSeconds = 99_999_999
 
-var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^:]{1,80}:[^:]{1,80}$`)
+// isExecutionARN tells whether s is the ARN of an execution of a Standard workflow,
+// arn:PARTITION:states:REGION:ACCOUNT:execution:MACHINE:NAME. A name has 80 characters at
+// most.
+func isExecutionARN(s string) bool {
+	p := strings.Split(s, ":")
+	name := func(s string) bool { return s != "" && utf8.RuneCountInString(s) <= 80 }
+	return len(p) == 8 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && consistsOf(p[1], lowerCase+"-", 3, 20) &&
+		p[2] == "states" && consistsOf(p[3], regionSet, 1, 30) && consistsOf(p[4], digits, 12, 12) &&
+		p[5] == "execution" && name(p[6]) && name(p[7])
+}
 
 // ParseApprovalRequest reads a message body. Its error never quotes the body, which
 // holds the task token.
@@ -44,7 +53,7 @@ func ParseApprovalRequest(body []byte) (ApprovalRequest, error) {
 	switch {
 	case !read("TaskToken", &r.TaskToken) || r.TaskToken == "":
 		err = errors.New("TaskToken is missing or no text")
-	case !read("Execution", &r.Execution) || !executionARN.MatchString(r.Execution):
+	case !read("Execution", &r.Execution) || !isExecutionARN(r.Execution):
 		err = errors.New("Execution is missing or not the ARN of an execution")
 	case !read("EnteredTime", &r.EnteredTime) || r.EnteredTime.IsZero():
 		err = errors.New("EnteredTime is missing or no time")

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -120,10 +119,28 @@ type Quote struct {
 	QuotedAt      time.Time `json:"quoted_at"` // UTC
 }
 
-var (
-	quoteID    = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	limitPrice = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`)
+// Sets of characters. Package regexp would be a twentieth of each function's package.
+const (
+	digits     = "0123456789"
+	lowerCase  = "abcdefghijklmnopqrstuvwxyz"
+	upperCase  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	hexDigits  = digits + "abcdef"
+	symbolSet  = lowerCase + upperCase + digits + ".-"
+	regionSet  = lowerCase + digits + "-"
+	maxDecimal = 9 // digits before the point of a limit price, and as many behind it
 )
+
+// consistsOf tells whether s is of min to max characters, all of them of the set.
+func consistsOf(s, set string, min, max int) bool {
+	return len(s) >= min && len(s) <= max && strings.Trim(s, set) == ""
+}
+
+// isLimitPrice tells whether s is a decimal above 0, such as "187.12".
+func isLimitPrice(s string) bool {
+	whole, fraction, hasPoint := strings.Cut(s, ".")
+	return consistsOf(whole, digits, 1, maxDecimal) && (whole == "0" || whole[0] != '0') &&
+		(!hasPoint || consistsOf(fraction, digits, 1, maxDecimal)) && strings.Trim(s, "0.") != ""
+}
 
 // UnmarshalJSON reads a quote from a state's input, where other fields may stand
 // beside it. All of its own fields must be there but the two that not every market has.
@@ -141,7 +158,7 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 		return invalid("stock_price is %v, want 0 or more", q.StockPrice)
 	}
 	if raw, ok := fields["limit_price"]; ok {
-		if err := json.Unmarshal(raw, &q.LimitPrice); err != nil || !limitPrice.MatchString(q.LimitPrice) || strings.Trim(q.LimitPrice, "0.") == "" {
+		if err := json.Unmarshal(raw, &q.LimitPrice); err != nil || !isLimitPrice(q.LimitPrice) {
 			return invalid("limit_price is %s, want a decimal above 0 as a string, such as \"187.12\"", excerpt(raw))
 		}
 	}
@@ -159,7 +176,7 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	if q.Qty, err = qty(fields["qty"]); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(fields["quote_id"], &q.QuoteID); err != nil || !quoteID.MatchString(q.QuoteID) {
+	if err := json.Unmarshal(fields["quote_id"], &q.QuoteID); err != nil || !consistsOf(q.QuoteID, hexDigits, 32, 32) {
 		return invalid("quote_id is %s, want 32 hexadecimal digits", excerpt(fields["quote_id"]))
 	}
 	err = json.Unmarshal(fields["quoted_at"], &q.QuotedAt)
@@ -249,11 +266,9 @@ func object(what string, data []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-var symbolPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9.-]{1,%d}$`, MaxSymbolLen))
-
 func symbol(raw json.RawMessage) (string, error) {
 	var s *string
-	if err := json.Unmarshal(raw, &s); err != nil || s == nil || !symbolPattern.MatchString(*s) {
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil || !consistsOf(*s, symbolSet, 1, MaxSymbolLen) {
 		return "", invalid("symbol is %s, want a string of 1 to %d letters, digits, dots and hyphens", excerpt(raw), MaxSymbolLen)
 	}
 	return *s, nil
