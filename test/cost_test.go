@@ -67,7 +67,8 @@ func (w workflow) bill(t *testing.T, failing map[string]string) (b bill) {
 			i := slices.IndexFunc(state.Catch, func(c struct {
 				ErrorEquals []string
 				Next        string
-			}) bool {
+			},
+			) bool {
 				return slices.Contains(c.ErrorEquals, failure)
 			})
 			if i < 0 {

@@ -97,7 +97,8 @@ func TestCheck(t *testing.T) {
 		{"all works", nil, []string{harmless, started, asks, listed, decided, ended, outcome, message, untraded}, ""},
 		{
 			"paper", says("Trades. Approval: human. Market: paper."),
-			[]string{"✓ The state machine says: Approval: human. Market: paper.", started, asks, listed, decided, ended, outcome, message, untraded}, "",
+			[]string{"✓ The state machine says: Approval: human. Market: paper.", started, asks, listed, decided, ended, outcome, message, untraded},
+			"",
 		},
 
 		{"automatic approval", says("Trades. Approval: automatic. Market: simulated."), []string{refused + "this state machine says: Approval: automatic. Market: simulated."}, nothing},
@@ -110,7 +111,8 @@ func TestCheck(t *testing.T) {
 			"may not start", func(d *deployment) {
 				d.OnStart = func(func() *sfntest.Execution) error { return sfntest.Error("AccessDeniedException") }
 			},
-			[]string{harmless, "✗ you may not call states:StartExecution on " + sfntest.Machine + ", which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy"}, nothing,
+			[]string{harmless, "✗ you may not call states:StartExecution on " + sfntest.Machine + ", which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy"},
+			nothing,
 		},
 		{
 			"the start's reply is lost", func(d *deployment) {
@@ -119,13 +121,15 @@ func TestCheck(t *testing.T) {
 					return fault{}
 				}
 			},
-			[]string{harmless, "✗ states:StartExecution failed:  (InternalServerError)"}, nobody,
+			[]string{harmless, "✗ states:StartExecution failed:  (InternalServerError)"},
+			nobody,
 		},
 		{
 			"never asks", func(d *deployment) {
 				d.OnStart = func(call func() *sfntest.Execution) error { call(); return nil }
 			},
-			[]string{harmless, started, "✗ NAME has not come to ask within 2m0s"}, waits + "NAME has not come to ask within 2m0s" + stop,
+			[]string{harmless, started, "✗ NAME has not come to ask within 2m0s"},
+			waits + "NAME has not come to ask within 2m0s" + stop,
 		},
 		{
 			"asks late", func(d *deployment) {
@@ -135,7 +139,8 @@ func TestCheck(t *testing.T) {
 					return nil
 				}
 			},
-			[]string{harmless, started, "✗ NAME has not come to ask within 2m0s"}, nobody,
+			[]string{harmless, started, "✗ NAME has not come to ask within 2m0s"},
+			nobody,
 		},
 		{
 			"fails before it asks", func(d *deployment) {
@@ -149,7 +154,8 @@ func TestCheck(t *testing.T) {
 				harmless, started, "✗ NAME asked nobody and is over (ExecutionFailed at 2000-01-01T00:00:00Z): there is nothing to decide",
 				"✗ the execution ended as FAILED InvalidRequest: no such stock", "✗ nothing was reported: the history has no Report Result",
 				"✗ the history carries no message id of a report: it is not known that the topic took one", untraded,
-			}, nobody,
+			},
+			nobody,
 		},
 		{
 			"no token in the history", func(d *deployment) {
@@ -158,7 +164,8 @@ func TestCheck(t *testing.T) {
 					return nil
 				}
 			},
-			[]string{harmless, started, "✗ NAME asks, but the request can't be read: TaskToken is missing or no text"}, waits + "NAME asks, but the request can't be read: TaskToken is missing or no text" + stop,
+			[]string{harmless, started, "✗ NAME asks, but the request can't be read: TaskToken is missing or no text"},
+			waits + "NAME asks, but the request can't be read: TaskToken is missing or no text" + stop,
 		},
 		{
 			"may not read the history", func(d *deployment) {
@@ -166,7 +173,8 @@ func TestCheck(t *testing.T) {
 					return nil, sfntest.Error("AccessDeniedException")
 				}
 			},
-			[]string{harmless, started, "✗ you may not call states:GetExecutionHistory on ARN" + policy}, waits + "you may not call states:GetExecutionHistory on ARN" + policy + stop,
+			[]string{harmless, started, "✗ you may not call states:GetExecutionHistory on ARN" + policy},
+			waits + "you may not call states:GetExecutionHistory on ARN" + policy + stop,
 		},
 		{
 			"may not list", func(d *deployment) {
@@ -174,7 +182,8 @@ func TestCheck(t *testing.T) {
 					return nil, sfntest.Error("AccessDeniedException")
 				}
 			},
-			[]string{harmless, started, asks, "✗ you may not call states:ListExecutions on " + sfntest.Machine + policy, decided, ended, outcome, message, untraded}, nobody,
+			[]string{harmless, started, asks, "✗ you may not call states:ListExecutions on " + sfntest.Machine + policy, decided, ended, outcome, message, untraded},
+			nobody,
 		},
 		{
 			"not in the list", func(d *deployment) {
@@ -182,13 +191,15 @@ func TestCheck(t *testing.T) {
 					return &sfn.ListExecutionsOutput{}, nil
 				}
 			},
-			[]string{harmless, started, asks, "✗ it is not in the list of running executions", strings.Replace(decided, "00:00:01", "00:00:05", 1), ended, outcome, message, untraded}, nobody,
+			[]string{harmless, started, asks, "✗ it is not in the list of running executions", strings.Replace(decided, "00:00:01", "00:00:05", 1), ended, outcome, message, untraded},
+			nobody,
 		},
 		{
 			"may not decide", func(d *deployment) {
 				d.OnSend = func(context.Context, func() error) error { return sfntest.Error("AccessDeniedException") }
 			},
-			[]string{harmless, started, asks, listed, "✗ you may not call states:SendTaskFailure on " + sfntest.Machine + policy}, waits + "you may not call states:SendTaskFailure on " + sfntest.Machine + policy + stop,
+			[]string{harmless, started, asks, listed, "✗ you may not call states:SendTaskFailure on " + sfntest.Machine + policy},
+			waits + "you may not call states:SendTaskFailure on " + sfntest.Machine + policy + stop,
 		},
 		{
 			"somebody else approves first", func(d *deployment) {
@@ -202,7 +213,8 @@ func TestCheck(t *testing.T) {
 			[]string{
 				harmless, started, asks, listed, "✗ too late, the answer did not count for NAME: approved by jo at 2000-01-01T00:00:01Z, then Buy Stock",
 				ended, `✗ the report's outcome is "traded" and should be "declined"`, message, "✗ a trade was made: the execution passed Buy Stock or Sell Stock",
-			}, nobody,
+			},
+			nobody,
 		},
 		{
 			"somebody sells instead", func(d *deployment) {
@@ -216,7 +228,8 @@ func TestCheck(t *testing.T) {
 			[]string{
 				harmless, started, "✗ too late, nothing was sent for NAME: sell instead, jo at 2000-01-01T00:00:00Z, then Sell Stock",
 				ended, `✗ the report's outcome is "traded" and should be "declined"`, message, "✗ a trade was made: the execution passed Buy Stock or Sell Stock",
-			}, nobody,
+			},
+			nobody,
 		},
 		{
 			"expires at once", func(d *deployment) {
@@ -230,11 +243,13 @@ func TestCheck(t *testing.T) {
 			[]string{
 				harmless, started, "✗ too late, nothing was sent for NAME: expired at 2000-01-01T00:00:00Z, then Trade Declined",
 				ended, `✗ the report's outcome is "expired" and should be "declined"`, message, untraded,
-			}, nobody,
+			},
+			nobody,
 		},
 		{
 			"no message id", func(d *deployment) { d.reply = `{}` },
-			[]string{harmless, started, asks, listed, decided, ended, outcome, "✗ the history carries no message id of a report: it is not known that the topic took one", untraded}, nobody,
+			[]string{harmless, started, asks, listed, decided, ended, outcome, "✗ the history carries no message id of a report: it is not known that the topic took one", untraded},
+			nobody,
 		},
 		{
 			"fails after the decision", func(d *deployment) {
@@ -245,11 +260,13 @@ func TestCheck(t *testing.T) {
 					return nil
 				}
 			},
-			[]string{harmless, started, asks, listed, decided, "✗ the execution ended as FAILED InvalidRequest: no such stock", outcome, message, untraded}, nobody,
+			[]string{harmless, started, asks, listed, decided, "✗ the execution ended as FAILED InvalidRequest: no such stock", outcome, message, untraded},
+			nobody,
 		},
 		{
 			"never ends", func(d *deployment) { d.end = "TaskStateExited" },
-			[]string{harmless, started, asks, listed, decided, "✗ the execution has not ended within 2m0s"}, nobody,
+			[]string{harmless, started, asks, listed, decided, "✗ the execution has not ended within 2m0s"},
+			nobody,
 		},
 		{
 			"interrupted before it asks", func(d *deployment) {
@@ -259,7 +276,8 @@ func TestCheck(t *testing.T) {
 					return nil
 				}
 			},
-			[]string{harmless, started, "✗ interrupted"}, nobody,
+			[]string{harmless, started, "✗ interrupted"},
+			nobody,
 		},
 		{
 			"interrupted when it asks", func(d *deployment) {
@@ -268,7 +286,8 @@ func TestCheck(t *testing.T) {
 					return nil, context.Canceled
 				}
 			},
-			[]string{harmless, started, asks, "✗ interrupted", "✗ interrupted"}, nobody,
+			[]string{harmless, started, asks, "✗ interrupted", "✗ interrupted"},
+			nobody,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

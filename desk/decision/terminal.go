@@ -93,8 +93,14 @@ func (t *Terminal) Table(waits []Wait) error {
 	plain := fmt.Sprint
 	head := t.paint.bold
 	rows := [][]cell{{
-		{"SYMBOL", head}, {"PRICE", head}, {"QTY", head}, {"TOTAL", head},
-		{"RECOMMENDED", head}, {"WAITING", head}, {"LEFT", head}, {"EXECUTION", head},
+		{"SYMBOL", head},
+		{"PRICE", head},
+		{"QTY", head},
+		{"TOTAL", head},
+		{"RECOMMENDED", head},
+		{"WAITING", head},
+		{"LEFT", head},
+		{"EXECUTION", head},
 	}}
 	for _, w := range waits {
 		waiting, left := cell{t.waiting(w), plain}, t.left(w)
@@ -105,9 +111,14 @@ func (t *Terminal) Table(waits []Wait) error {
 		row := []cell{{"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", t.paint.warn}, waiting, {left, leftPaint}, {w.Name() + "  " + trading.OneLine(w.Problem, maxARN), plain}}
 		if w.Problem == "" {
 			row = []cell{
-				{trading.OneLine(w.Quote.Symbol, 24), plain}, {trading.OneLine(w.Quote.Price(), 24), plain},
-				{fmt.Sprint(w.Quote.Qty), plain}, {trading.OneLine(w.Quote.Total(), 24), plain},
-				{recommendation(w), t.paint.side(w)}, waiting, {left, leftPaint}, {w.Name(), plain},
+				{trading.OneLine(w.Quote.Symbol, 24), plain},
+				{trading.OneLine(w.Quote.Price(), 24), plain},
+				{fmt.Sprint(w.Quote.Qty), plain},
+				{trading.OneLine(w.Quote.Total(), 24), plain},
+				{recommendation(w), t.paint.side(w)},
+				waiting,
+				{left, leftPaint},
+				{w.Name(), plain},
 			}
 		}
 		rows = append(rows, row)

@@ -27,8 +27,12 @@ func TestReadWorkflow(t *testing.T) {
 	want := workflow{
 		states: []state{{name: "B", kind: "Choice"}, {name: "A", kind: "Task", comment: "why"}, {name: "F", kind: "Fail"}},
 		edges: []edge{
-			{to: "B"}, {from: "B", to: "A", label: "yes, 3"}, {from: "B", to: "F", label: "otherwise"},
-			{from: "A"}, {from: "A", to: "F", label: "X, Y, Z", caught: true}, {from: "F"},
+			{to: "B"},
+			{from: "B", to: "A", label: "yes, 3"},
+			{from: "B", to: "F", label: "otherwise"},
+			{from: "A"},
+			{from: "A", to: "F", label: "X, Y, Z", caught: true},
+			{from: "F"},
 		},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(workflow{}, state{}, edge{})); diff != "" {

@@ -53,21 +53,31 @@ func TestHandle(t *testing.T) {
 		{name: "one", bodies: []string{request}, publish: []error{nil}, wantSent: 1},
 		{name: "malformed among good ones", bodies: []string{request, `{"TaskToken":"` + token + `"`, request}, publish: []error{nil, nil}, wantSent: 2},
 		{name: "a fault fails its own message alone", bodies: []string{request, request, request}, publish: []error{nil, throttled, nil}, wantFailed: []string{"b"}, wantSent: 3},
-		{name: "automatic", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+		{
+			name: "automatic", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
 			answer: func(in *sfn.SendTaskSuccessInput) error {
 				if *in.TaskToken != token || !strings.Contains(*in.Output, `"approve"`) {
 					return errors.New("wrong answer")
 				}
 				return nil
-			}},
-		{name: "automatic, throttled", bodies: []string{request}, publish: []error{nil}, wantSent: 1, wantFailed: []string{"a"},
-			answer: func(*sfn.SendTaskSuccessInput) error { return throttled }},
-		{name: "automatic, timed out", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
-			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskTimedOut{} }},
-		{name: "automatic, execution gone", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
-			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskDoesNotExist{} }},
-		{name: "automatic, unknown token", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
-			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.InvalidToken{} }},
+			},
+		},
+		{
+			name: "automatic, throttled", bodies: []string{request}, publish: []error{nil}, wantSent: 1, wantFailed: []string{"a"},
+			answer: func(*sfn.SendTaskSuccessInput) error { return throttled },
+		},
+		{
+			name: "automatic, timed out", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskTimedOut{} },
+		},
+		{
+			name: "automatic, execution gone", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskDoesNotExist{} },
+		},
+		{
+			name: "automatic, unknown token", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.InvalidToken{} },
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -177,8 +177,10 @@ func TestResolveFunctions(t *testing.T) {
 	}{
 		{"text", `"plain"`, "plain"},
 		{"null", `null`, nil},
-		{"pseudo parameters", `{"Fn::Join": ["|", [{"Ref": "AWS::Partition"}, {"Ref": "AWS::Region"}, {"Ref": "AWS::AccountId"}, {"Ref": "AWS::StackName"}, {"Ref": "AWS::URLSuffix"}]]}`,
-			"aws|eu-central-1|123456789012|Trading|amazonaws.com"},
+		{
+			"pseudo parameters", `{"Fn::Join": ["|", [{"Ref": "AWS::Partition"}, {"Ref": "AWS::Region"}, {"Ref": "AWS::AccountId"}, {"Ref": "AWS::StackName"}, {"Ref": "AWS::URLSuffix"}]]}`,
+			"aws|eu-central-1|123456789012|Trading|amazonaws.com",
+		},
 		{"stack id", `{"Ref": "AWS::StackId"}`, "arn:aws:cloudformation:eu-central-1:123456789012:stack/Trading/" + stableUUID("Trading")},
 		{"no value in a list", `["a", {"Ref": "AWS::NoValue"}, "b"]`, []any{"a", "b"}},
 		{"no value in an object", `{"a": 1, "b": {"Ref": "AWS::NoValue"}}`, map[string]any{"a": json.Number("1")}},
@@ -342,15 +344,23 @@ func TestResourceDecode(t *testing.T) {
 func TestResourceDefinition(t *testing.T) {
 	tests := []struct{ name, properties, want, err string }{
 		{"plain", `{"DefinitionString": "{}"}`, `{}`, ""},
-		{"substituted", `{"DefinitionString": "${Queue} ${Number} ${Queue}", "DefinitionSubstitutions": {"Queue": {"Fn::GetAtt": ["Queue", "QueueName"]}, "Number": 60, "Unused": "x"}}`,
-			"Trading-Queue 60 Trading-Queue", ""},
-		{"joined", `{"DefinitionString": {"Fn::Join": ["", ["a ", {"Fn::GetAtt": ["Queue", "QueueName"]}, " ${B}"]]}, "DefinitionSubstitutions": {"B": "b"}}`,
-			"a Trading-Queue b", ""},
+		{
+			"substituted", `{"DefinitionString": "${Queue} ${Number} ${Queue}", "DefinitionSubstitutions": {"Queue": {"Fn::GetAtt": ["Queue", "QueueName"]}, "Number": 60, "Unused": "x"}}`,
+			"Trading-Queue 60 Trading-Queue", "",
+		},
+		{
+			"joined", `{"DefinitionString": {"Fn::Join": ["", ["a ", {"Fn::GetAtt": ["Queue", "QueueName"]}, " ${B}"]]}, "DefinitionSubstitutions": {"B": "b"}}`,
+			"a Trading-Queue b", "",
+		},
 		{"substituted by a placeholder", `{"DefinitionString": "${A}", "DefinitionSubstitutions": {"A": "${B}"}}`, "${B}", ""},
-		{"without a substitution", `{"DefinitionString": "${A} ${B} ${C}", "DefinitionSubstitutions": {"A": "a"}}`,
-			"", "read definition of Machine: ${B} has no substitution"},
-		{"substituted by a list", `{"DefinitionString": "${A}", "DefinitionSubstitutions": {"A": []}}`,
-			"", "read definition of Machine: the substitution of ${A} is neither text nor a number"},
+		{
+			"without a substitution", `{"DefinitionString": "${A} ${B} ${C}", "DefinitionSubstitutions": {"A": "a"}}`,
+			"", "read definition of Machine: ${B} has no substitution",
+		},
+		{
+			"substituted by a list", `{"DefinitionString": "${A}", "DefinitionSubstitutions": {"A": []}}`,
+			"", "read definition of Machine: the substitution of ${A} is neither text nor a number",
+		},
 		{"in a bucket", `{"DefinitionS3Location": {"Bucket": "b"}}`, "", "read definition of Machine: it has no DefinitionString"},
 	}
 	for _, tt := range tests {

@@ -186,22 +186,54 @@ func TestInvokeFailures(t *testing.T) {
 		want    InvokeError
 		survive bool // the process serves the next invocation too
 	}{
-		{"named error", request{Do: "fail"},
-			InvokeError{"NotTraded", `{"errorMessage":"not traded: closed","errorType":"NotTraded"}`}, true},
-		{"wrapped error", request{Do: "wrap"},
-			InvokeError{"wrapError", `{"errorMessage":"trade: closed","errorType":"wrapError"}`}, true},
-		{"panic", request{Do: "panic"},
-			InvokeError{"string", `{"errorMessage":"out of stock","errorType":"string","stackTrace":STACK}`}, false},
-		{"error without a type", request{Do: "fail without a type"},
-			InvokeError{"Lambda.Unknown", `it broke`}, true},
-		{"exit with an error", request{Do: "exit", N: 1},
-			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited with error: exit status 1")}, false},
-		{"exit without an error", request{Do: "exit"},
-			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited without providing a reason")}, false},
-		{"timeout", request{Do: "sleep", MS: 60_000},
-			InvokeError{"Sandbox.Timedout", fmt.Sprintf(runtimeError, "Sandbox.Timedout", "Task timed out after 0.50 seconds")}, false},
-		{"answer that is too large", request{Do: "long", N: 6 << 20},
-			InvokeError{"Function.ResponseSizeTooLarge", fmt.Sprintf(runtimeError, "Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291456 bytes).")}, false},
+		{
+			"named error",
+			request{Do: "fail"},
+			InvokeError{"NotTraded", `{"errorMessage":"not traded: closed","errorType":"NotTraded"}`},
+			true,
+		},
+		{
+			"wrapped error",
+			request{Do: "wrap"},
+			InvokeError{"wrapError", `{"errorMessage":"trade: closed","errorType":"wrapError"}`},
+			true,
+		},
+		{
+			"panic",
+			request{Do: "panic"},
+			InvokeError{"string", `{"errorMessage":"out of stock","errorType":"string","stackTrace":STACK}`},
+			false,
+		},
+		{
+			"error without a type",
+			request{Do: "fail without a type"},
+			InvokeError{"Lambda.Unknown", `it broke`},
+			true,
+		},
+		{
+			"exit with an error",
+			request{Do: "exit", N: 1},
+			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited with error: exit status 1")},
+			false,
+		},
+		{
+			"exit without an error",
+			request{Do: "exit"},
+			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited without providing a reason")},
+			false,
+		},
+		{
+			"timeout",
+			request{Do: "sleep", MS: 60_000},
+			InvokeError{"Sandbox.Timedout", fmt.Sprintf(runtimeError, "Sandbox.Timedout", "Task timed out after 0.50 seconds")},
+			false,
+		},
+		{
+			"answer that is too large",
+			request{Do: "long", N: 6 << 20},
+			InvokeError{"Function.ResponseSizeTooLarge", fmt.Sprintf(runtimeError, "Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291456 bytes).")},
+			false,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

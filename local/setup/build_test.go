@@ -74,10 +74,14 @@ func TestBuildErrors(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"functions", BuildFunctions(t.Context(), root, t.TempDir(), nil),
-			"build the functions: go build: exit status 1\n# stocktrading/lambdas/one\nlambdas/one/main.go:3:15: undefined: undefined"},
-		{"app", appErr,
-			"build the CDK app: go build: exit status 1\n# stocktrading\n./main.go:3:22: too many return values\n\thave (number)\n\twant ()"},
+		{
+			"functions", BuildFunctions(t.Context(), root, t.TempDir(), nil),
+			"build the functions: go build: exit status 1\n# stocktrading/lambdas/one\nlambdas/one/main.go:3:15: undefined: undefined",
+		},
+		{
+			"app", appErr,
+			"build the CDK app: go build: exit status 1\n# stocktrading\n./main.go:3:22: too many return values\n\thave (number)\n\twant ()",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -124,12 +124,24 @@ func TestPackages(t *testing.T) {
 		{"installs", "install", map[string]string{"package-lock.json": wantedLock}, true, ""},
 		{"is done", "fail", installedTree(), false, ""},
 		{"npm fails", "fail", map[string]string{"package-lock.json": wantedLock}, true, failed.String()},
-		{"no network", "offline", map[string]string{"package-lock.json": wantedLock}, true,
-			"install the npm packages: npm ci: exit status 1\nnpm error code ENOTFOUND\nThe packages are downloaded once, and npm can't reach its registry: check the network, and npm's registry and proxy settings (npm config list), then try again."},
-		{"npm does nothing", "nothing", map[string]string{"package-lock.json": wantedLock}, true,
-			"install the npm packages: npm ci has ended without an error, but nothing is installed"},
-		{"broken lock file", "install", map[string]string{"package-lock.json": "{"}, false,
-			"look at the npm packages: decode ROOT/package-lock.json: unexpected end of JSON input"},
+		{
+			"no network", "offline",
+			map[string]string{"package-lock.json": wantedLock},
+			true,
+			"install the npm packages: npm ci: exit status 1\nnpm error code ENOTFOUND\nThe packages are downloaded once, and npm can't reach its registry: check the network, and npm's registry and proxy settings (npm config list), then try again.",
+		},
+		{
+			"npm does nothing", "nothing",
+			map[string]string{"package-lock.json": wantedLock},
+			true,
+			"install the npm packages: npm ci has ended without an error, but nothing is installed",
+		},
+		{
+			"broken lock file", "install",
+			map[string]string{"package-lock.json": "{"},
+			false,
+			"look at the npm packages: decode ROOT/package-lock.json: unexpected end of JSON input",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

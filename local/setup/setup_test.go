@@ -187,14 +187,22 @@ func TestMissingPrograms(t *testing.T) {
 		run  func() error
 		want string
 	}{
-		{"node", func() error { _, err := Node(t.Context()); return err },
-			"find Node: there is no node on the PATH; install Node 20 or newer from https://nodejs.org"},
-		{"npm", func() error { return Packages(t.Context(), root, nil) },
-			"install the npm packages: there is no npm on the PATH; it comes with Node 20 or newer, from https://nodejs.org"},
-		{"go for the functions", func() error { return BuildFunctions(t.Context(), root, t.TempDir(), nil) },
-			"build the functions: there is no go on the PATH; install Go from https://go.dev/dl"},
-		{"go for the app", func() error { _, err := BuildApp(t.Context(), root, nil); return err },
-			"build the CDK app: there is no go on the PATH; install Go from https://go.dev/dl"},
+		{
+			"node", func() error { _, err := Node(t.Context()); return err },
+			"find Node: there is no node on the PATH; install Node 20 or newer from https://nodejs.org",
+		},
+		{
+			"npm", func() error { return Packages(t.Context(), root, nil) },
+			"install the npm packages: there is no npm on the PATH; it comes with Node 20 or newer, from https://nodejs.org",
+		},
+		{
+			"go for the functions", func() error { return BuildFunctions(t.Context(), root, t.TempDir(), nil) },
+			"build the functions: there is no go on the PATH; install Go from https://go.dev/dl",
+		},
+		{
+			"go for the app", func() error { _, err := BuildApp(t.Context(), root, nil); return err },
+			"build the CDK app: there is no go on the PATH; install Go from https://go.dev/dl",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

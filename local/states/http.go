@@ -23,7 +23,8 @@ var operations = map[string]func(*Engine, []byte) (any, error){
 	"StartExecution": operation((*Engine).startExecution),
 	"DescribeExecution": operation(func(e *Engine, in struct {
 		ExecutionARN string `json:"executionArn"`
-	}) (any, error) {
+	},
+	) (any, error) {
 		x, err := e.DescribeExecution(in.ExecutionARN)
 		return describedExecution{x, &inclusion{true}, includedOutput(x)}, err
 	}),
@@ -32,7 +33,8 @@ var operations = map[string]func(*Engine, []byte) (any, error){
 	"StopExecution":       operation((*Engine).StopExecution),
 	"DescribeStateMachine": operation(func(e *Engine, in struct {
 		StateMachineARN string `json:"stateMachineArn"`
-	}) (any, error) {
+	},
+	) (any, error) {
 		m, err := e.DescribeStateMachine(in.StateMachineARN)
 		return describedStateMachine{StateMachine: m, Logging: logging{Level: "OFF"}}, err
 	}),

@@ -127,8 +127,10 @@ func TestStockTrading(t *testing.T) {
 		},
 		{
 			name: "no report", decide: approve, error: "ReportNotSent", outcome: "",
-			fail: map[string][]error{"Report Result": {&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", ""},
-				&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", "gone"}}},
+			fail: map[string][]error{"Report Result": {
+				&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", ""},
+				&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", "gone"},
+			}},
 			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Report Result", "Report Not Sent", "Report Failed"),
 			attempts: map[string]int{"Report Result": 4},
 		},

@@ -22,8 +22,12 @@ func TestFromContext(t *testing.T) {
 		wantErr string
 	}{
 		{"nothing", nil, config.Default(), ""},
-		{"all", map[string]any{"approval": "automatic", "approverEmail": "a@example.com", "approvalTimeout": "90s"},
-			config.Config{Approval: config.AutomaticApproval, ApproverEmail: "a@example.com", ApprovalTimeout: 90 * time.Second, Market: config.SimulatedMarket}, ""},
+		{
+			"all",
+			map[string]any{"approval": "automatic", "approverEmail": "a@example.com", "approvalTimeout": "90s"},
+			config.Config{Approval: config.AutomaticApproval, ApproverEmail: "a@example.com", ApprovalTimeout: 90 * time.Second, Market: config.SimulatedMarket},
+			"",
+		},
 		{"shortest", map[string]any{"approvalTimeout": "1s"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: time.Second, Market: config.SimulatedMarket}, ""},
 		{"longest", map[string]any{"approvalTimeout": "336h"}, config.Config{Approval: config.HumanApproval, ApprovalTimeout: 336 * time.Hour, Market: config.SimulatedMarket}, ""},
 		{"unknown approval", map[string]any{"approval": "maybe"}, config.Config{}, `context key approval is "maybe", want "human" or "automatic"`},
