@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +68,11 @@ func (b *goBuild) build(dir string) error {
 		}
 		built[all] = true
 	}
-	return copyExecutable(filepath.Join(all, b.name), filepath.Join(dir, "bootstrap"))
+	executable, err := os.ReadFile(filepath.Join(all, b.name))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "bootstrap"), executable, 0o755)
 }
 
 func (b *goBuild) buildAll(dir string) error {
@@ -81,21 +84,4 @@ func (b *goBuild) buildAll(dir string) error {
 		return fmt.Errorf("build lambdas for the function %s: %w\n%s", b.name, err, out)
 	}
 	return nil
-}
-
-func copyExecutable(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(target, source); err != nil {
-		target.Close()
-		return fmt.Errorf("copy %s: %w", from, err)
-	}
-	return target.Close()
 }
