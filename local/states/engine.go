@@ -110,8 +110,8 @@ var machineARN = regexp.MustCompile(`^arn:(aws[a-z-]*):states:([a-z0-9-]+):(\d{1
 // wait keeps it from reading its stdin.
 const stopPatience = 10 * time.Second
 
-// Start starts the interpreter and has it validate the definition, unless it is known to be valid. The context bounds the start alone: the engine
-// runs until Close, or until its Node process dies (see Done).
+// Start starts the interpreter and has it validate the definition, unless it is known to be valid. The context bounds the
+// start alone: the engine runs until Close, or until its Node process dies (see Done).
 func Start(ctx context.Context, c Config) (*Engine, error) {
 	arn := machineARN.FindStringSubmatch(c.ARN)
 	if arn == nil || arn[4] != c.Name {
@@ -162,10 +162,13 @@ func (e *Engine) start(ctx context.Context) error {
 	loaded := make(chan error, 1)
 	go e.read(stdout, loaded)
 	known := e.known()
-	_, err = os.Stat(known)
+	validate := true
+	if known != "" {
+		_, err := os.Stat(known)
+		validate = err != nil
+	}
 	e.send(command{
-		Do: "load", Definition: string(e.config.Definition), Validate: known == "" || err != nil,
-		RetryMS: e.config.RetryInterval.Milliseconds(),
+		Do: "load", Definition: string(e.config.Definition), Validate: validate, RetryMS: e.config.RetryInterval.Milliseconds(),
 	})
 
 	select {
@@ -175,7 +178,7 @@ func (e *Engine) start(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("run interpreter: %w", ctx.Err())
 	}
-	if err == nil && known != "" {
+	if err == nil && validate && known != "" {
 		err = os.WriteFile(known, nil, 0o644)
 	}
 	if err != nil {
