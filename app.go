@@ -4,7 +4,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -14,14 +17,18 @@ import (
 )
 
 func main() {
+	stderr := os.Stderr // which the end of the CDK's runtime takes
 	if err := synthesize(); err != nil {
-		fmt.Fprintln(os.Stderr, "\nerror:", err) // jsii's last words don't end their line
+		fmt.Fprintln(stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
 func synthesize() (err error) {
-	defer jsii.Close()
+	validate := os.Getenv("CDK_VALIDATION") != "false"
+	os.Setenv("CDK_VALIDATION", "false") // stacks.ValidateOnce validates in the CDK's place
+	jsii.Close()                         // the runtime has read the environment before this line
+	defer closeRuntime()
 	defer func() { // constructs panic: with what the compiler says of a function, for one
 		if problem := recover(); problem != nil {
 			err = fmt.Errorf("%v", problem)
@@ -36,6 +43,29 @@ func synthesize() (err error) {
 		return err
 	}
 	stacks.NewStockTrading(app, "StockTrading", choices)
+	if validate {
+		stacks.ValidateOnce(app, filepath.Join(".build", "validated"))
+	}
 	app.Synth(nil)
 	return nil
+}
+
+// closeRuntime ends the CDK's runtime without its last words: two of jsii's goroutines wait
+// for the same process, and the one that comes second would tell of an abnormal exit.
+func closeRuntime() {
+	stderr := os.Stderr
+	r, w, err := os.Pipe()
+	if err != nil {
+		jsii.Close()
+		return
+	}
+	os.Stderr = w // and stays so, since the words may come after the end
+	said := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(r)
+		said <- string(text)
+	}()
+	jsii.Close()
+	w.Close()
+	io.WriteString(stderr, strings.ReplaceAll(<-said, "Runtime process exited abnormally: waitid: no child processes", ""))
 }
