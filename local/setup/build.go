@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // BuildFunctions builds the functions for this machine into the folder out, each under the name of its package. A build tag
@@ -16,7 +18,7 @@ import (
 func BuildFunctions(ctx context.Context, root, out string, p *Progress, tags ...string) error {
 	hint := ""
 	if _, err := os.Stat(out); err != nil {
-		hint = "the first time takes about a minute, later ones a second"
+		hint = "about a minute the first time"
 	}
 	s := p.Step("Compiling the functions", hint)
 	err := buildFunctions(ctx, root, out, s, tags)
@@ -42,39 +44,47 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 	defer unlock()
 	// The separator at the end tells go that this is a folder. Without cgo the functions are what is deployed, and need no C
 	// compiler.
-	return goBuild(ctx, root, []string{"CGO_ENABLED=0"},
-		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","), "-o", out+string(filepath.Separator), "./lambdas/...")
+	return goBuild(ctx, root, s, []string{"CGO_ENABLED=0"}, out+string(filepath.Separator), "./lambdas/...",
+		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","))
 }
 
 // BuildApp builds the CDK app and returns its executable, <root>/.build/app.
 func BuildApp(ctx context.Context, root string, p *Progress) (exe string, err error) {
+	return buildProgram(ctx, root, ".", "app", "the CDK app", "about two minutes the first time", p)
+}
+
+// BuildRun builds the local run and returns its executable, <root>/.build/run.
+func BuildRun(ctx context.Context, root string, p *Progress) (exe string, err error) {
+	return buildProgram(ctx, root, "./local/run", "run", "the local run", "about a minute the first time", p)
+}
+
+func buildProgram(ctx context.Context, root, pkg, name, title, hint string, p *Progress) (exe string, err error) {
 	if root, err = filepath.Abs(root); err != nil {
-		return "", fmt.Errorf("build the CDK app: %w", err)
+		return "", fmt.Errorf("build %s: %w", title, err)
 	}
-	exe = filepath.Join(root, ".build", executable("app"))
-	hint := ""
-	if _, err := os.Stat(exe); err != nil {
-		hint = "the first time takes about two minutes, later ones a few seconds"
+	exe = filepath.Join(root, ".build", executable(name))
+	if _, err := os.Stat(exe); err == nil {
+		hint = ""
 	}
-	s := p.Step("Compiling the CDK app", hint)
-	err = buildApp(ctx, root, exe, s)
+	s := p.Step("Compiling "+title, hint)
+	err = buildAndPublish(ctx, root, pkg, name, exe, s)
 	s.Done(err)
 	if err != nil {
-		return "", fmt.Errorf("build the CDK app: %w", err)
+		return "", fmt.Errorf("build %s: %w", title, err)
 	}
 	return exe, nil
 }
 
-func buildApp(ctx context.Context, root, exe string, s *Step) error {
-	// Two compilations of the CDK at once take longer than one after the other, of which the second finds all in the cache.
-	unlock, err := lock(ctx, root, "app.lock", "another build", s)
+func buildAndPublish(ctx context.Context, root, pkg, name, exe string, s *Step) error {
+	// Two compilations of the same at once take longer than one after the other, of which the second finds all in the cache.
+	unlock, err := lock(ctx, root, name+".lock", "another build", s)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	// go is given the same file each time, because it doesn't link again what is up to date.
-	staged := filepath.Join(root, ".build", "stage", executable("app"))
-	if err := goBuild(ctx, root, nil, "-o", staged, "."); err != nil {
+	staged := filepath.Join(root, ".build", "stage", executable(name))
+	if err := goBuild(ctx, root, s, nil, staged, pkg); err != nil {
 		return err
 	}
 	return publish(staged, exe)
@@ -116,9 +126,9 @@ func copyFile(from, to string, mode os.FileMode) error {
 	return errors.Join(err, target.Close())
 }
 
-// goBuild runs go build for this machine, whatever the environment says of another one. Its error has what the compiler
-// says.
-func goBuild(ctx context.Context, root string, env []string, args ...string) error {
+// goBuild runs go build for this machine, whatever the environment says of another one. The step counts the packages. The
+// error has what the compiler says.
+func goBuild(ctx context.Context, root string, s *Step, env []string, out, pkg string, flags ...string) error {
 	path, err := findGo()
 	if err != nil {
 		return err
@@ -128,18 +138,37 @@ func goBuild(ctx context.Context, root string, env []string, args ...string) err
 		return err
 	}
 	defer remove()
-	_, problems, err := command{
-		path: path,
-		args: append([]string{"build", "-buildvcs=false"}, args...),
-		dir:  root,
-		env:  append([]string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOTMPDIR=" + temporary}, env...),
-	}.run(ctx)
+	command := command{
+		path: path, dir: root,
+		env: append([]string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOTMPDIR=" + temporary}, env...),
+	}
+	var counted sync.WaitGroup
+	defer counted.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := counter{step: s, known: map[string]bool{}}
+	build := command
+	build.args = slices.Concat([]string{"build", "-v", "-buildvcs=false", "-o", out}, flags, []string{pkg})
+	build.onLine = func(line string) {
+		switch {
+		case !isPackage(line):
+		case c.compiled(line):
+			counted.Go(func() { // what is left to compile, once it is seen that there is something
+				list := command
+				list.args = slices.Concat([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags, []string{pkg})
+				if stale, _, err := list.run(ctx); err == nil {
+					c.expect(strings.Fields(stale))
+				}
+			})
+		}
+	}
+	_, problems, err := build.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	var said strings.Builder
 	for line := range strings.Lines(problems) {
-		if !strings.HasPrefix(line, "go: downloading ") {
+		if !isPackage(strings.TrimSpace(line)) && !strings.HasPrefix(line, "go: downloading ") {
 			said.WriteString(line)
 		}
 	}
@@ -147,6 +176,46 @@ func goBuild(ctx context.Context, root string, env []string, args ...string) err
 		return fmt.Errorf("go build: %w\n%s", err, text)
 	}
 	return fmt.Errorf("go build: %w", err)
+}
+
+// isPackage says whether a line of go build -v names a package that it compiles: all that is said otherwise has a space.
+func isPackage(line string) bool { return line != "" && !strings.Contains(line, " ") }
+
+// counter counts the packages of a build: those that go has begun to compile, and all that it will, as far as is known.
+type counter struct {
+	step *Step
+
+	mu       sync.Mutex
+	done     int
+	known    map[string]bool
+	expected bool
+}
+
+// compiled counts a package, and says whether it is the first one.
+func (c *counter) compiled(pkg string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done++
+	c.known[pkg] = true
+	c.tell()
+	return c.done == 1
+}
+
+// expect adds packages that were not compiled when they were listed.
+func (c *counter) expect(pkgs []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, pkg := range pkgs {
+		c.known[pkg] = true
+	}
+	c.expected = true
+	c.tell()
+}
+
+func (c *counter) tell() {
+	if c.expected {
+		c.step.count(c.done, len(c.known))
+	}
 }
 
 func executable(name string) string {

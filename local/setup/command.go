@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"time"
@@ -15,6 +16,9 @@ type command struct {
 	args []string
 	dir  string
 	env  []string // on top of this program's own
+
+	// onLine, if set, gets each line of the standard error as it comes.
+	onLine func(line string)
 }
 
 // run returns what the program wrote. When ctx ends, the program and all that it started are killed, and the error is that
@@ -25,6 +29,9 @@ func (c command) run(ctx context.Context) (stdout, stderr string, err error) {
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = &output, &problems
+	if c.onLine != nil {
+		cmd.Stderr = io.MultiWriter(&problems, &lineWriter{tell: c.onLine})
+	}
 	cmd.WaitDelay = 5 * time.Second
 	killTree(cmd)
 	err = cmd.Run()
@@ -35,4 +42,22 @@ func (c command) run(ctx context.Context) (stdout, stderr string, err error) {
 		err = nil // the program succeeded, and something that it left running still holds its output
 	}
 	return output.String(), problems.String(), err
+}
+
+// lineWriter tells of each line that is written to it.
+type lineWriter struct {
+	tell func(line string)
+	rest []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		line, rest, complete := bytes.Cut(w.rest, []byte("\n"))
+		if !complete {
+			return len(p), nil
+		}
+		w.rest = rest
+		w.tell(string(line))
+	}
 }

@@ -25,7 +25,7 @@ func Packages(ctx context.Context, root string, p *Progress) error {
 	if err != nil {
 		return missing("install the npm packages: there is no npm on the PATH; it comes with Node %d or newer, from https://nodejs.org", minNode)
 	}
-	s := p.Step("Installing the npm packages", "needed once for each change of package-lock.json")
+	s := p.Step("Installing the npm packages", "once for each package-lock.json")
 	err = installPackages(ctx, npm, root, s)
 	s.Done(err)
 	if err != nil {

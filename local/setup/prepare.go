@@ -2,12 +2,10 @@ package setup
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
-
-	"stocktrading/stacks/config"
 )
 
 // Prepared is all that a run of the system needs.
@@ -20,20 +18,13 @@ type Prepared struct {
 }
 
 // Prepare finds or builds everything, the independent parts at once. The context is the
-// deployment's configuration, as -c gives it to the CDK CLI.
-func Prepare(ctx context.Context, root string, context map[string]any, p *Progress) (Prepared, error) {
-	r := Prepared{
-		Bridge:    filepath.Join(root, "local", "states"),
-		Functions: filepath.Join(root, ".build", "functions"),
-	}
-	merged, err := Context(root, context)
-	if err != nil {
-		return r, fmt.Errorf("read the context: %w", err)
-	}
-	var tags []string
-	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
-		// In a folder of their own, so that neither build has to be made again for the other.
-		r.Functions, tags = r.Functions+"-"+market, []string{market}
+// deployment's configuration, as -c gives it to the CDK CLI, and the tags are those that the
+// functions are built with.
+func Prepare(ctx context.Context, root string, context map[string]any, tags []string, p *Progress) (r Prepared, err error) {
+	r = Prepared{
+		Bridge: filepath.Join(root, "local", "states"),
+		// A folder for each set of tags, so that none has to be made again for another.
+		Functions: filepath.Join(root, ".build", strings.Join(append([]string{"functions"}, tags...), "-")),
 	}
 	if r.Node, err = Node(ctx); err != nil {
 		return r, err

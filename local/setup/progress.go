@@ -4,59 +4,54 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 )
 
 const (
 	quiet         = time.Second            // a step that takes less is not worth a word
 	quietLong     = 300 * time.Millisecond // the same for a step that is known to take long
-	liveInterval  = 100 * time.Millisecond
 	plainInterval = 10 * time.Second
+	barWidth      = 20 // with the longest title, count and time a line has less than 80 columns
 )
 
-// Progress tells a person what is being done, and for how long. Steps may run at once. A nil Progress tells nothing.
+// Progress tells a person what is being done, how much of it is done, and for how long. Steps may run at once. A nil
+// Progress tells nothing.
 type Progress struct {
-	out   io.Writer
-	width func() int // of the terminal whose lines can be written again, or nil
+	out  io.Writer
+	live bool // on a terminal, whose lines can be written again
 
-	mu    sync.Mutex
-	shown []*Step // that run and have been told of
-	drawn int     // lines on the terminal that are written again
+	mu      sync.Mutex
+	bars    *mpb.Progress // nil while there are none
+	visible int           // steps that have a bar
 }
 
 // Step is something that takes time.
 type Step struct {
-	progress *Progress
-	title    string
-	hint     string
-	state    string // what it waits for, if it does
-	began    time.Time
-	ended    chan struct{}
-	visible  bool
+	progress    *Progress
+	title, hint string
+	began       time.Time
+	ended       chan struct{}
+	visible     bool     // guarded by the progress's mutex, as bar is
+	bar         *mpb.Bar // nil without a terminal
+
+	mu          sync.Mutex // which is never held while a bar is spoken to
+	state       string     // what it waits for, if it does
+	done, total int        // packages
 }
 
-// NewProgress tells of steps on w. On a terminal the running steps have a line each, with the time that they have taken. On
-// anything else, or if NO_COLOR is set, there are plain lines: one when a step starts, one every ten seconds, one at its end.
+// NewProgress tells of steps on w. On a terminal the running steps have a line each. On anything else, or if NO_COLOR is
+// set, there are plain lines: one when a step starts, one every ten seconds, one at its end.
 func NewProgress(w io.Writer) *Progress {
-	p := &Progress{out: w}
-	// The console of Windows doesn't understand the codes that move the cursor unless it is told to.
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && runtime.GOOS != "windows" &&
-		os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
-		p.width = func() int {
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil || width <= 0 {
-				return 80
-			}
-			return width
-		}
+	f, ok := w.(*os.File)
+	return &Progress{
+		out:  w,
+		live: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 	}
-	return p
 }
 
 // Step starts a step. The hint says why it takes long, and is empty if it mostly doesn't.
@@ -80,13 +75,28 @@ func (s *Step) Done(err error) {
 	if !s.visible {
 		return
 	}
-	p.shown = slices.DeleteFunc(p.shown, func(other *Step) bool { return other == s })
-	took := time.Since(s.began)
+	last := "done in"
 	if err != nil {
-		p.print(fmt.Sprintf("%s: failed after %s", s.title, seconds(took)))
-	} else {
-		p.print(fmt.Sprintf("%s: done in %s", s.title, seconds(took)))
+		last = "failed after"
 	}
+	last = fmt.Sprintf("%s: %s %s\n", s.title, last, seconds(time.Since(s.began)))
+	if s.bar != nil {
+		s.bar.Abort(true)
+		if p.visible--; p.visible == 0 {
+			p.bars.Wait() // and leaves the terminal to whatever comes next
+			p.bars = nil
+		}
+	}
+	p.write(last)
+}
+
+// write writes a line that stays, above the bars if there are any.
+func (p *Progress) write(line string) {
+	if p.bars != nil {
+		p.bars.Write([]byte(line))
+		return
+	}
+	io.WriteString(p.out, line)
 }
 
 // note says what the step waits for, or that it waits no longer.
@@ -95,46 +105,56 @@ func (s *Step) note(state string) {
 	if p == nil {
 		return
 	}
+	s.mu.Lock()
+	s.state = state
+	s.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.state = state
-	if s.visible && (state != "" || p.width != nil) {
+	if s.visible && state != "" && s.bar == nil {
 		s.tell()
 	}
 }
 
-func (s *Step) run() {
+// count says how many packages are compiled, and of how many.
+func (s *Step) count(done, total int) {
 	p := s.progress
-	interval := plainInterval
-	if p.width != nil {
-		interval = liveInterval
+	if p == nil {
+		return
+	}
+	s.mu.Lock()
+	s.done, s.total = done, total
+	s.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.bar != nil {
+		s.bar.SetTotal(int64(total), false)
+		s.bar.SetCurrent(int64(done))
+	}
+}
+
+// run tells of the step as time goes by.
+func (s *Step) run() {
+	wait := quiet
+	if s.hint != "" {
+		wait = quietLong
 	}
 	for first := true; ; first = false {
-		wait := interval
-		if first {
-			wait = quiet
-			if s.hint != "" {
-				wait = quietLong
-			}
-		}
 		select {
 		case <-s.ended:
 			return
 		case <-time.After(wait):
 		}
+		wait = plainInterval
+		p := s.progress
 		p.mu.Lock()
 		select {
 		case <-s.ended: // while this waited for the others
-			p.mu.Unlock()
-			return
 		default:
-		}
-		if first {
-			s.visible = true
-			p.shown = append(p.shown, s)
-			s.announce()
-		} else {
-			s.tell()
+			if first {
+				s.announce()
+			} else if s.bar == nil {
+				s.tell()
+			}
 		}
 		p.mu.Unlock()
 	}
@@ -142,70 +162,62 @@ func (s *Step) run() {
 
 // announce tells that the step has started.
 func (s *Step) announce() {
-	p := s.progress
-	switch {
-	case p.width != nil:
-		p.print("")
-	case s.hint != "":
-		p.print(s.title + " — " + s.hint)
-	default:
-		p.print(s.title)
+	s.visible = true
+	line := s.title
+	if s.hint != "" {
+		line += ": " + s.hint
 	}
-	if p.width == nil && s.state != "" {
+	p := s.progress
+	p.write(line + "\n")
+	s.mu.Lock()
+	waits := s.state != ""
+	s.mu.Unlock()
+	if p.live {
+		s.addBar()
+	} else if waits {
 		s.tell()
 	}
 }
 
-// tell tells how the step is getting on.
+// tell tells how the step is getting on, on a line of its own.
 func (s *Step) tell() {
+	s.progress.write(s.title + ": " + s.now(", ") + "\n")
+}
+
+// now is how far the step is.
+func (s *Step) now(separator string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := ""
+	switch {
+	case s.state != "":
+		text = s.state + separator
+	case s.total > 0:
+		text = fmt.Sprintf("%d of %d packages%s", s.done, s.total, separator)
+	}
+	return text + seconds(time.Since(s.began))
+}
+
+// addBar gives the step a line on the terminal: with a bar as soon as it is known how much there is to do.
+func (s *Step) addBar() {
 	p := s.progress
-	switch {
-	case p.width != nil:
-		p.print("")
-	case s.state != "":
-		p.print(fmt.Sprintf("%s: %s, %s", s.title, s.state, seconds(time.Since(s.began))))
-	default:
-		p.print(fmt.Sprintf("%s: %s", s.title, seconds(time.Since(s.began))))
+	if p.bars == nil {
+		p.bars = mpb.New(mpb.WithOutput(p.out), mpb.WithAutoRefresh())
 	}
-}
-
-// print writes a line to stay, if there is one, and under it the lines of the running steps anew.
-func (p *Progress) print(line string) {
-	var text strings.Builder
-	if p.drawn > 0 {
-		fmt.Fprintf(&text, "\x1b[%dA\x1b[J", p.drawn) // up to the first of them, and clear all below
-	}
-	if line != "" {
-		text.WriteString(line + "\n")
-	}
-	p.drawn = 0
-	if p.width != nil {
-		for _, s := range p.shown {
-			// A line that breaks would be two to go up.
-			text.WriteString(cut(s.live(), p.width()-1) + "\n")
-			p.drawn++
-		}
-	}
-	io.WriteString(p.out, text.String())
-}
-
-// live is the step's line on a terminal. The time comes before what may be cut.
-func (s *Step) live() string {
-	line := fmt.Sprintf("%s  %s", s.title, seconds(time.Since(s.began)))
-	switch {
-	case s.state != "":
-		line += "  " + s.state
-	case s.hint != "":
-		line += "  " + s.hint
-	}
-	return line
-}
-
-func cut(line string, width int) string {
-	if runes := []rune(line); len(runes) > width {
-		return string(runes[:max(0, width)])
-	}
-	return line
+	p.visible++
+	s.bar = p.bars.New(0, mpb.BarStyle().Lbound("▕").Filler("█").Tip("█").Padding(" ").Rbound("▏"),
+		mpb.BarWidth(barWidth),
+		mpb.BarFillerMiddleware(func(bar mpb.BarFiller) mpb.BarFiller {
+			return mpb.BarFillerFunc(func(w io.Writer, at decor.Statistics) error {
+				if at.Total == 0 {
+					return nil
+				}
+				return bar.Fill(w, at)
+			})
+		}),
+		mpb.PrependDecorators(decor.Name(s.title)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return s.now("  ") })),
+	)
 }
 
 func seconds(d time.Duration) string {

@@ -3,11 +3,13 @@ package setup
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,7 +34,7 @@ func TestProgressPlain(t *testing.T) {
 			s := p.Step("Working", "slow")
 			time.Sleep(400 * time.Millisecond)
 			s.Done(nil)
-		}, []string{"Working — slow", "Working: done in 0.4 s"}},
+		}, []string{"Working: slow", "Working: done in 0.4 s"}},
 		{"quick failure", func(p *Progress) {
 			p.Step("Working", "slow").Done(errors.New("broken"))
 		}, nil},
@@ -46,7 +48,7 @@ func TestProgressPlain(t *testing.T) {
 			time.Sleep(85 * time.Second)
 			s.Done(nil)
 		}, []string{
-			"Working — it takes long", "Working: 10 s", "Working: 20 s", "Working: 30 s", "Working: 40 s", "Working: 50 s",
+			"Working: it takes long", "Working: 10 s", "Working: 20 s", "Working: 30 s", "Working: 40 s", "Working: 50 s",
 			"Working: 1 min 0 s", "Working: 1 min 10 s", "Working: 1 min 20 s", "Working: done in 1 min 25 s",
 		}},
 		{"failure", func(p *Progress) {
@@ -61,7 +63,7 @@ func TestProgressPlain(t *testing.T) {
 			s.note("")
 			time.Sleep(10 * time.Second)
 			s.Done(nil)
-		}, []string{"Working — slow", "Working: waiting for another build, 0.3 s", "Working: waiting for another build, 10 s", "Working: 20 s", "Working: done in 22 s"}},
+		}, []string{"Working: slow", "Working: waiting for another build, 0.3 s", "Working: waiting for another build, 10 s", "Working: 20 s", "Working: done in 22 s"}},
 		{"waiting later", func(p *Progress) {
 			s := p.Step("Working", "")
 			time.Sleep(3 * time.Second)
@@ -70,6 +72,14 @@ func TestProgressPlain(t *testing.T) {
 			s.note("")
 			s.Done(nil)
 		}, []string{"Working", "Working: waiting for another build, 3.0 s", "Working: done in 4.0 s"}},
+		{"counted", func(p *Progress) {
+			s := p.Step("Compiling", "slow")
+			time.Sleep(5 * time.Second)
+			s.count(3, 89)
+			time.Sleep(6 * time.Second)
+			s.count(89, 89)
+			s.Done(nil)
+		}, []string{"Compiling: slow", "Compiling: 3 of 89 packages, 10 s", "Compiling: done in 11 s"}},
 		{"two at once", func(p *Progress) {
 			a := p.Step("Compiling", "")
 			time.Sleep(100 * time.Millisecond)
@@ -98,69 +108,65 @@ func TestProgressPlain(t *testing.T) {
 	}
 }
 
-// screen is what a terminal shows after it got a text with the codes that a Progress uses.
-func screen(t *testing.T, text string) []string {
-	t.Helper()
-	lines := []string{}
-	for text != "" {
-		if rest, ok := strings.CutPrefix(text, "\x1b["); ok {
-			up := 0
-			for ; rest[0] >= '0' && rest[0] <= '9'; rest = rest[1:] {
-				up = up*10 + int(rest[0]-'0')
-			}
-			if rest, ok = strings.CutPrefix(rest, "A\x1b[J"); !ok || up > len(lines) {
-				t.Fatalf("unknown code in %q", text)
-			}
-			lines, text = lines[:len(lines)-up], rest
-			continue
-		}
-		line, rest, ok := strings.Cut(text, "\n")
-		if !ok || strings.Contains(line, "\x1b") {
-			t.Fatalf("unfinished line in %q", text)
-		}
-		lines, text = append(lines, line), rest
-	}
-	return lines
-}
-
+// Each line of a terminal that is written again stands here as often as it was written: without a terminal, the bars
+// know none to go back on.
 func TestProgressLive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+	var out bytes.Buffer
+	synctest.Test(t, func(*testing.T) {
 		p := NewProgress(&out)
-		p.width = func() int { return 40 }
-		check := func(want ...string) {
-			t.Helper()
-			synctest.Wait()
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if diff := cmp.Diff(want, screen(t, out.String())); diff != "" {
-				t.Errorf("screen (-want +got):\n%s", diff)
-			}
-		}
+		p.live = true
 		quick := p.Step("Looking", "")
-		compile := p.Step("Compiling the app", "it takes about two minutes")
+		app := p.Step("Compiling the functions", "about two minutes the first time")
 		time.Sleep(100 * time.Millisecond)
 		quick.Done(nil)
-		install := p.Step("Installing", "once")
-		time.Sleep(250 * time.Millisecond)
-		check("Compiling the app  0.3 s  it takes abou")
-		time.Sleep(4750 * time.Millisecond)
-		check("Compiling the app  5.1 s  it takes abou", "Installing  5.0 s  once")
-		compile.note("waiting")
-		check("Compiling the app  5.1 s  waiting", "Installing  5.0 s  once")
-		compile.note("")
-		time.Sleep(10 * time.Second)
+		install := p.Step("Installing the npm packages", "once for each package-lock.json")
+		time.Sleep(5 * time.Second)
+		install.note("waiting for another installation")
+		app.count(120, 321)
+		time.Sleep(10 * time.Minute)
 		install.Done(nil)
-		check("Installing: done in 15 s", "Compiling the app  15 s  it takes about")
-		compile.Done(errors.New("broken"))
-		check("Installing: done in 15 s", "Compiling the app: failed after 15 s")
+		time.Sleep(time.Second)
+		app.count(321, 321)
+		app.Done(errors.New("broken"))
+		io.WriteString(&out, "what comes next\n")
 	})
+	var stay []string
+	shown := map[string]bool{}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSpace(line)
+		if width := utf8.RuneCountInString(line); width > 80 {
+			t.Errorf("%q has %d columns, want at most 80", line, width)
+		}
+		if shown[line] = true; strings.Contains(line, ": ") || strings.Contains(line, "next") {
+			stay = append(stay, line)
+		}
+	}
+	for _, want := range []string{
+		"Compiling the functions  4.8 s",
+		"Installing the npm packages  waiting for another installation  10 min 4 s",
+		"Compiling the functions ▕███████           ▏ 120 of 321 packages  10 min 4 s",
+	} {
+		if !shown[want] {
+			t.Errorf("%q is not shown", want)
+		}
+	}
+	want := []string{
+		"Compiling the functions: about two minutes the first time",
+		"Installing the npm packages: once for each package-lock.json",
+		"Installing the npm packages: done in 10 min 5 s",
+		"Compiling the functions: failed after 10 min 6 s",
+		"what comes next",
+	}
+	if diff := cmp.Diff(want, stay); diff != "" || !strings.HasSuffix(out.String(), "next\n") {
+		t.Errorf("what stays (-want +got):\n%s", diff)
+	}
 }
 
 func TestProgressNil(t *testing.T) {
 	var p *Progress
 	s := p.Step("Working", "")
 	s.note("waiting")
+	s.count(1, 2)
 	s.Done(nil)
 }
 
@@ -170,7 +176,7 @@ func TestProgressIsPlainOnFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if p := NewProgress(f); p.width != nil {
+	if p := NewProgress(f); p.live {
 		t.Error("a file is taken for a terminal")
 	}
 }

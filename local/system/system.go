@@ -26,6 +26,7 @@ import (
 	"stocktrading/local/functions"
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
+	"stocktrading/stacks/config"
 )
 
 // Where the stack is taken to be deployed.
@@ -70,7 +71,15 @@ type Config struct {
 // Prepare finds or builds all that a system of the project in the folder root is made of.
 // The context is the deployment's configuration, as -c gives it to the CDK CLI.
 func Prepare(ctx context.Context, root string, context map[string]any, p *setup.Progress) (Config, error) {
-	ready, err := setup.Prepare(ctx, root, context, p)
+	merged, err := setup.Context(root, context)
+	if err != nil {
+		return Config{}, fmt.Errorf("read the context: %w", err)
+	}
+	var tags []string
+	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
+		tags = []string{market}
+	}
+	ready, err := setup.Prepare(ctx, root, context, tags, p)
 	if err != nil {
 		return Config{}, err
 	}
