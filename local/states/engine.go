@@ -192,8 +192,13 @@ func (e *Engine) known() string {
 	if e.config.Valid == "" {
 		return ""
 	}
-	return filepath.Join(e.config.Valid, fmt.Sprintf("%x", sha256.Sum256(e.config.Definition)))
+	text := localPort.ReplaceAll(e.config.Definition, []byte("//127.0.0.1/"))
+	return filepath.Join(e.config.Valid, fmt.Sprintf("%x", sha256.Sum256(text)))
 }
+
+// localPort is in the addresses of the local run's queues. It is another one at each start, and a definition is no less
+// valid for it.
+var localPort = regexp.MustCompile(`//127\.0\.0\.1:[0-9]+/`)
 
 // Close ends the Node process, ends the context of the tasks that are still performed, and waits for both and for
 // the events still to be observed. Executions that are open stay so, and Wait returns for them with an error. Close

@@ -716,6 +716,22 @@ func TestStartRefuses(t *testing.T) {
 }
 
 // A definition is validated until it was found valid once, by an engine that remembers.
+// The port of the local run is another one at each start, and nothing else of a definition counts for nothing.
+func TestKnownWhateverThePort(t *testing.T) {
+	known := func(url string) string {
+		return (&Engine{config: Config{Valid: "valid", Definition: []byte(`{"QueueUrl":"` + url + `"}`)}}).known()
+	}
+	first := known("http://127.0.0.1:4711/123456789012/Queue")
+	if known("http://127.0.0.1:815/123456789012/Queue") != first {
+		t.Error("another port is another definition")
+	}
+	for _, url := range []string{"http://127.0.0.1:4711/123456789012/Other", "http://192.0.2.1:4711/123456789012/Queue"} {
+		if known(url) == first {
+			t.Errorf("%s is taken for another one", url)
+		}
+	}
+}
+
 func TestStartRemembersValidDefinitions(t *testing.T) {
 	t.Parallel()
 	start := func(definition, valid string) error {
@@ -737,10 +753,8 @@ func TestStartRemembersValidDefinitions(t *testing.T) {
 	}
 	const good, bad = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`
 	dir := t.TempDir()
-	for range 2 {
-		if err := start(bad, dir); err == nil {
-			t.Error("an invalid definition is taken")
-		}
+	if err := start(bad, dir); err == nil {
+		t.Error("an invalid definition is taken")
 	}
 	if n := remembered(dir); n != 0 {
 		t.Errorf("%d invalid definitions are remembered", n)
