@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
+	"stocktrading/local/setup"
 	"stocktrading/local/states"
 )
 
@@ -31,14 +33,22 @@ type localRun struct {
 
 func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 	t.Helper()
-	definition, err := os.ReadFile("../../stacks/stock_trading.asl.json")
+	root, err := setup.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid, err := setup.Interpreter(t.Context(), root, setup.NewProgress(os.Stderr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	definition, err := os.ReadFile(filepath.Join(root, "stacks", "stock_trading.asl.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const function = "arn:aws:lambda:eu-west-1:123456789012:function:"
 	l := &localRun{}
 	l.engine, err = states.Start(t.Context(), states.Config{
-		Node: "node", Dir: "../../local/states",
+		Node: "node", Dir: filepath.Join(root, "local", "states"), Valid: valid,
 		ARN: sfntest.Machine, Name: "StockTrading", RoleARN: "arn:aws:iam::123456789012:role/StockTrading",
 		Run: l.perform,
 		Definition: []byte(strings.NewReplacer(

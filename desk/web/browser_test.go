@@ -22,7 +22,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/web"
-	"stocktrading/local/setup"
+	"stocktrading/local/localtest"
 	"stocktrading/local/system"
 )
 
@@ -49,16 +49,9 @@ type localRun struct {
 
 func startLocalRun(t *testing.T) *localRun {
 	t.Helper()
-	root, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := system.Prepare(t.Context(), root, nil, setup.NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := &localRun{address: make(chan string, 10)}
-	if l.System, err = system.Start(t.Context(), c); err != nil {
+	var err error
+	if l.System, err = system.Start(t.Context(), localtest.Prepare(t, nil)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

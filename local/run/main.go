@@ -169,6 +169,9 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
+// prepare is another function in tests.
+var prepare = system.Prepare
+
 func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
 	if err != nil {
@@ -179,7 +182,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	c, err := system.Prepare(ctx, root, o.context, setup.NewProgress(stderr))
+	c, err := prepare(ctx, root, o.context, setup.NewProgress(stderr))
 	if err != nil {
 		return err
 	}

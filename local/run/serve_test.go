@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"stocktrading/local/broker"
+	"stocktrading/local/localtest"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 	"stocktrading/stacks/config"
@@ -96,6 +97,11 @@ func devNull(t *testing.T) *os.File {
 	return f
 }
 
+func TestMain(m *testing.M) {
+	prepare = localtest.PrepareContext
+	m.Run()
+}
+
 // buildDesk builds the desk once, into a folder in which go finds it up to date the next time.
 var buildDesk = sync.OnceValues(func() (exe string, err error) {
 	root, err := setup.Root()
@@ -128,6 +134,7 @@ func (s *served) runDesk(t *testing.T, args ...string) (stdout, stderr string, s
 
 func (s *served) runDeskAs(t *testing.T, accessKey string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
+	localtest.Look(t, "desk")
 	desk, err := buildDesk()
 	if err != nil {
 		t.Fatal(err)
@@ -483,14 +490,7 @@ func TestRun(t *testing.T) {
 
 // A decision of the command line that can't be sent ends the run: nobody is there to give another.
 func TestDecisionRefused(t *testing.T) {
-	root, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := system.Prepare(t.Context(), root, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := localtest.Prepare(t, nil)
 	var out buffer
 	p := newPrinter(&out, false)
 	c.OnEvent, c.OnNotification = p.event, p.notification
@@ -510,6 +510,8 @@ func TestDecisionRefused(t *testing.T) {
 
 func TestToolMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
+	prepare = system.Prepare
+	defer func() { prepare = localtest.PrepareContext }()
 	var out buffer
 	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
 	if want := "install Node 20 or newer from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {

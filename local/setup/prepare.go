@@ -31,10 +31,7 @@ func Prepare(ctx context.Context, root string, context map[string]any, tags []st
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if err := Packages(groupCtx, root, p); err != nil {
-			return err
-		}
-		r.Valid, err = ValidDir(root)
+		r.Valid, err = Interpreter(groupCtx, root, p)
 		return err
 	})
 	group.Go(func() error { return BuildFunctions(groupCtx, root, r.Functions, p, tags...) })
@@ -47,4 +44,13 @@ func Prepare(ctx context.Context, root string, context map[string]any, tags []st
 		return err
 	})
 	return r, group.Wait()
+}
+
+// Interpreter makes the interpreter of the state machine available, which is one of the npm packages. It returns the folder
+// that remembers which definitions the interpreter has found valid.
+func Interpreter(ctx context.Context, root string, p *Progress) (valid string, err error) {
+	if err := Packages(ctx, root, p); err != nil {
+		return "", err
+	}
+	return ValidDir(root)
 }

@@ -35,10 +35,7 @@ var valid string
 func TestMain(m *testing.M) {
 	root, err := setup.Root()
 	if err == nil {
-		err = setup.Packages(context.Background(), root, setup.NewProgress(os.Stderr))
-	}
-	if err == nil {
-		valid, err = setup.ValidDir(root)
+		valid, err = setup.Interpreter(context.Background(), root, setup.NewProgress(os.Stderr))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

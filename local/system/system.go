@@ -71,18 +71,28 @@ type Config struct {
 // Prepare finds or builds all that a system of the project in the folder root is made of.
 // The context is the deployment's configuration, as -c gives it to the CDK CLI.
 func Prepare(ctx context.Context, root string, context map[string]any, p *setup.Progress) (Config, error) {
+	ready, err := Build(ctx, root, context, p)
+	if err != nil {
+		return Config{}, err
+	}
+	return Read(ready)
+}
+
+// Build is the part of Prepare that finds and builds.
+func Build(ctx context.Context, root string, context map[string]any, p *setup.Progress) (setup.Prepared, error) {
 	merged, err := setup.Context(root, context)
 	if err != nil {
-		return Config{}, fmt.Errorf("read the context: %w", err)
+		return setup.Prepared{}, fmt.Errorf("read the context: %w", err)
 	}
 	var tags []string
 	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
 		tags = []string{market}
 	}
-	ready, err := setup.Prepare(ctx, root, context, tags, p)
-	if err != nil {
-		return Config{}, err
-	}
+	return setup.Prepare(ctx, root, context, tags, p)
+}
+
+// Read is the part of Prepare that reads what was built.
+func Read(ready setup.Prepared) (Config, error) {
 	cloud, err := assembly.Read(ready.Assembly)
 	if err != nil {
 		return Config{}, err

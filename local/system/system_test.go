@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"stocktrading/desk/decision"
-	"stocktrading/local/setup"
+	"stocktrading/local/localtest"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
 )
@@ -30,32 +29,10 @@ type running struct {
 	events        []states.HistoryEvent
 }
 
-// configured has what was prepared, by the configuration.
-var configured = map[string]system.Config{}
-
-// configure prepares a system of the stack of a configuration, once for each.
-func configure(t *testing.T, context map[string]any) system.Config {
-	t.Helper()
-	key := fmt.Sprint(context)
-	if c, ok := configured[key]; ok {
-		return c
-	}
-	root, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := system.Prepare(t.Context(), root, context, setup.NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	configured[key] = c
-	return c
-}
-
 // start runs the stack of a configuration.
 func start(t *testing.T, context map[string]any, change func(*system.Config)) *running {
 	t.Helper()
-	c := configure(t, context)
+	c := localtest.Prepare(t, context)
 	r := &running{}
 	c.OnEvent = func(_ string, e states.HistoryEvent) {
 		r.mu.Lock()
@@ -251,7 +228,7 @@ func TestAutomaticApproval(t *testing.T) {
 
 // What goes wrong at the start is told, and leaves nothing behind that a later start would meet.
 func TestStartFails(t *testing.T) {
-	c := configure(t, nil)
+	c := localtest.Prepare(t, nil)
 	c.Node = "no-such-node"
 	for range 2 {
 		s, err := system.Start(t.Context(), c)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stocktrading/desk/decision"
+	"stocktrading/local/localtest"
 	"stocktrading/local/states"
 )
 
@@ -22,10 +22,7 @@ func TestFaultsAtABroker(t *testing.T) { testFaults(t, options{n: 80, seed: 1, a
 
 // testFaults wants a run of every fault to find nothing, and each control to find what it is for.
 func testFaults(t *testing.T, whole options) {
-	c, err := prepare(t.Context(), whole.alpaca, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := localtest.Prepare(t, configuration(whole.alpaca))
 	measure := func(t *testing.T, o options) *summary {
 		t.Helper()
 		r, err := disturb(t.Context(), c, o, io.Discard)

@@ -148,11 +148,16 @@ func prepare(ctx context.Context, alpaca bool, stderr io.Writer) (system.Config,
 	if err != nil {
 		return system.Config{}, err
 	}
+	return system.Prepare(ctx, root, configuration(alpaca), setup.NewProgress(stderr))
+}
+
+// configuration is the deployment's.
+func configuration(alpaca bool) map[string]any {
 	choices := map[string]any{"approvalTimeout": approvalTimeout}
 	if alpaca {
 		choices["market"], choices["marketSecret"] = "alpaca", marketSecret
 	}
-	return system.Prepare(ctx, root, choices, setup.NewProgress(stderr))
+	return choices
 }
 
 // disturb runs the executions to their end in a system of their own.

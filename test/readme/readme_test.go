@@ -5,8 +5,6 @@ package readme
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stocktrading/local/setup"
+	"stocktrading/local/localtest"
 )
 
 // What is done with a command of the README: a terminal that asks gets an answer by -decision.
@@ -76,13 +74,11 @@ func blocks(t *testing.T, file, language string) []string {
 	return found
 }
 
+// root returns the project's folder, every file of which is tried here.
 func root(t *testing.T) string {
 	t.Helper()
-	dir, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return localtest.Look(t, "app.go", "cdk.json", "go.mod", "go.sum", "package.json", "package-lock.json", "README.md",
+		"desk", "docs", "lambdas", "local", "stacks")
 }
 
 var comment = regexp.MustCompile(`\s+#.*$`)
@@ -115,7 +111,7 @@ func TestCommands(t *testing.T) {
 		case answers:
 			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line+" -decision approve") })
 		case keepsUp:
-			t.Run(c.line, func(t *testing.T) { serve(t, atFreePort(t, c.line)) })
+			t.Run(c.line, func(t *testing.T) { serve(t, c.line) })
 		}
 	}
 }
@@ -128,9 +124,7 @@ func TestCommandLine(t *testing.T) {
 			script = block
 		}
 	}
-	command := atFreePort(t, "go run ./local -serve -port 8080")
-	serve(t, command)
-	script = strings.ReplaceAll(script, "8080", portOf(command))
+	script = strings.ReplaceAll(script, "8080", serve(t, "go run ./local -serve -port 8080"))
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Log("the AWS CLI is not installed: nothing is started with it")
 		script = regexp.MustCompile(`(?m)^.*\baws .*$`).ReplaceAllString(script, "")
@@ -146,31 +140,39 @@ func TestCommandLine(t *testing.T) {
 
 // The broker that stands in for Alpaca is traded with.
 func TestBroker(t *testing.T) {
-	command := atFreePort(t, "go run ./local/broker/serve -port 8090")
-	serve(t, command)
-	trade := strings.ReplaceAll("go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "8090", portOf(command))
+	port := serve(t, "go run ./local/broker/serve -port 8090")
+	trade := strings.ReplaceAll("go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "8090", port)
 	if out := succeed(t, root(t), nil, trade+" -decision approve"); !strings.Contains(out, "Stock trade: traded") {
 		t.Errorf("nothing was traded:\n%s", out)
 	}
 }
+
+// copyProject brings a copy of the project up to date, without what was built. It stays for the next run of the test, in
+// which go then finds most of it compiled.
+const copyProject = `set -e
+to=.build/test/recipe
+mkdir -p $to
+find $to -mindepth 1 -maxdepth 1 ! -name .build -exec rm -rf {} +
+for file in $(ls -A); do
+	case $file in
+	.git | .build | cdk.out) ;;
+	node_modules) ln -s "$PWD/$file" $to ;;
+	*) cp -R "$file" $to ;;
+	esac
+done`
 
 // Whoever follows the recipe for a sixth function to the letter has one.
 func TestSixthFunction(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not installed")
 	}
-	project := filepath.Join(t.TempDir(), "project")
-	if err := setup.Copy(root(t), project); err != nil {
-		t.Fatal(err)
-	}
+	succeed(t, root(t), nil, copyProject)
+	project := filepath.Join(root(t), ".build", "test", "recipe")
 	patches := blocks(t, "docs/make-it-yours.md", "diff")
 	if len(patches) != 1 {
 		t.Fatalf("the recipes have %d patches, want 1", len(patches))
 	}
-	if err := os.WriteFile(filepath.Join(project, "limit.patch"), []byte(patches[0]), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	succeed(t, project, []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(project)}, "git apply limit.patch")
+	succeed(t, project, []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(project)}, "git apply <<'PATCH'\n"+patches[0]+"PATCH\n")
 	if out := succeed(t, project, nil, "go run ./local -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
 		t.Errorf("the new state did not run:\n%s", out)
 	}
@@ -190,11 +192,17 @@ func succeed(t *testing.T, dir string, env []string, script string) string {
 	return string(out)
 }
 
+var (
+	portFlag = regexp.MustCompile(`-port \d+`)
+	address  = regexp.MustCompile(`http://127\.0\.0\.1:(\d+)`)
+)
+
 // serve runs a command in the background until the test ends. It is ready as soon as it
-// tells an address.
-func serve(t *testing.T, command string) {
+// tells an address, whose port it returns: a free one, since the one that the command names
+// may be taken.
+func serve(t *testing.T, command string) (port string) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", "exec "+command)
+	cmd := exec.Command("sh", "-c", "exec "+portFlag.ReplaceAllString(command, "-port 0"))
 	cmd.Dir = root(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as in a terminal, Ctrl-C reaches all that was started
 	var output buffer
@@ -216,32 +224,19 @@ func serve(t *testing.T, command string) {
 			t.Errorf("%s does not end by an interrupt:\n%s", command, &output)
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Minute); !strings.Contains(output.String(), "http://127.0.0.1:"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if found := address.FindStringSubmatch(output.String()); found != nil {
+			return found[1]
+		}
 		select {
 		case <-ended:
 			t.Fatalf("%s has ended:\n%s", command, &output)
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not come up:\n%s", command, &output)
-		}
 	}
+	t.Fatalf("%s does not come up:\n%s", command, &output)
+	return ""
 }
-
-var port = regexp.MustCompile(`-port (\d+)`)
-
-// atFreePort is the command with another port, since the one that it names may be taken.
-func atFreePort(t *testing.T, command string) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return port.ReplaceAllString(command, fmt.Sprintf("-port %d", listener.Addr().(*net.TCPAddr).Port))
-}
-
-func portOf(command string) string { return port.FindStringSubmatch(command)[1] }
 
 // buffer collects output that is still being written.
 type buffer struct {
