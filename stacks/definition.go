@@ -19,8 +19,9 @@ var definition string
 // again for each retry of a request that could not be sent.
 const approvalAttempts = 4
 
-// workTime is more than all other states may take together, retries included.
-const workTime = time.Hour
+// workTime is more than all other states may take together, retries included. Most of it is
+// for functions that are throttled.
+const workTime = 2 * time.Hour
 
 // renderDefinition puts the configuration in. JSON has no bare placeholder, so in the file
 // numbers are quoted.

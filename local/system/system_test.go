@@ -221,8 +221,8 @@ func TestFailure(t *testing.T) {
 			if x.Status != "FAILED" || report["outcome"] != "failed" || report["failed_state"] != "Check Stock Price" || report["trade_placed"] != "no" {
 				t.Errorf("status %s, report %v", x.Status, report)
 			}
-			if !strings.Contains(fmt.Sprint(report["cause"]), "nothing was traded") {
-				t.Errorf("cause %v", report["cause"])
+			if !strings.HasPrefix(x.Cause, "Check Stock Price failed. Trade placed: no. Id: ") {
+				t.Errorf("cause %q", x.Cause)
 			}
 		})
 	}
