@@ -908,33 +908,58 @@ func checkMachineTimeout(tpl template) (found problems) {
 }
 
 func checkAlarms(tpl template) (found problems) {
-	alarm := func(namespace, metric, dimension string, value any, statistic string, threshold float64) map[string]any {
-		return map[string]any{
-			"Namespace":          namespace,
-			"MetricName":         metric,
-			"Dimensions":         []any{map[string]any{"Name": dimension, "Value": value}},
-			"Statistic":          statistic,
-			"Threshold":          threshold,
-			"Period":             60.0,
-			"EvaluationPeriods":  1.0,
-			"ComparisonOperator": "GreaterThanOrEqualToThreshold",
-			"TreatMissingData":   "notBreaching",
-		}
-	}
 	topic, _ := tpl.one("AWS::SNS::Topic")
-	queue, _ := tpl.one("AWS::SQS::Queue")
+	queue, queueResource := tpl.one("AWS::SQS::Queue")
 	machine, _ := tpl.one("AWS::StepFunctions::StateMachine")
 	executions := func(metric string) map[string]any {
-		return alarm("AWS/States", metric, "StateMachineArn", map[string]any{"Ref": machine}, "Sum", 1)
+		return map[string]any{
+			"Namespace":         "AWS/States",
+			"MetricName":        metric,
+			"Dimensions":        []any{map[string]any{"Name": "StateMachineArn", "Value": map[string]any{"Ref": machine}}},
+			"Statistic":         "Sum",
+			"Period":            60.0,
+			"EvaluationPeriods": 1.0,
+		}
+	}
+	messages := func(id, metric, statistic string) map[string]any {
+		return map[string]any{"Id": id, "ReturnData": false, "MetricStat": map[string]any{
+			"Metric": map[string]any{
+				"Namespace":  "AWS/SQS",
+				"MetricName": metric,
+				"Dimensions": []any{map[string]any{"Name": "QueueName", "Value": map[string]any{"Fn::GetAtt": []any{queue, "QueueName"}}}},
+			},
+			"Period": 60.0,
+			"Stat":   statistic,
+		}}
+	}
+	// The alarm must go off while the request that nobody is told of is still there.
+	minutes := number(tpl.Resources["RequestNotServedAlarm"].Properties["EvaluationPeriods"])
+	if retention := number(queueResource.Properties["MessageRetentionPeriod"]); !(minutes >= 1 && minutes <= 5 && minutes*60 <= retention) {
+		found.add("RequestNotServedAlarm waits for %v minutes, want 1 to 5 and no more than the %v s that a message lives", minutes, retention)
 	}
 	want := map[string]map[string]any{
 		"ExecutionsFailedAlarm":   executions("ExecutionsFailed"),
 		"ExecutionsTimedOutAlarm": executions("ExecutionsTimedOut"),
 		"ExecutionsAbortedAlarm":  executions("ExecutionsAborted"),
-		"RequestNotServedAlarm": alarm("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName",
-			map[string]any{"Fn::GetAtt": []any{queue, "QueueName"}}, "Maximum", 300),
+		"RequestNotServedAlarm": {
+			"Metrics": []any{
+				messages("visible", "ApproximateNumberOfMessagesVisible", "Maximum"),
+				messages("inflight", "ApproximateNumberOfMessagesNotVisible", "Maximum"),
+				messages("deleted", "NumberOfMessagesDeleted", "Sum"),
+				map[string]any{
+					"Id":         "stuck",
+					"Label":      "1 while there are requests and none is served",
+					"Expression": "IF(visible + inflight > 0 AND FILL(deleted, 0) == 0, 1, 0)",
+					"ReturnData": true,
+				},
+			},
+			"EvaluationPeriods": minutes,
+		},
 	}
 	for id, want := range want {
+		want["Threshold"] = 1.0
+		want["ComparisonOperator"] = "GreaterThanOrEqualToThreshold"
+		want["TreatMissingData"] = "notBreaching"
 		got := maps.Clone(tpl.Resources[id].Properties)
 		if !reflect.DeepEqual(got["AlarmActions"], []any{map[string]any{"Ref": topic}}) {
 			found.add("%s does not go to the topic", id)

@@ -682,7 +682,19 @@ var mutants = []mutant{
 	},
 	{
 		"an alarm on something else", "alarms", "RequestNotServedAlarm goes off at",
-		func(s specimen) { s.of("RequestNotServedAlarm")["MetricName"] = "NumberOfMessagesSent" },
+		func(s specimen) {
+			object(object(objects(s.of("RequestNotServedAlarm")["Metrics"])[0]["MetricStat"])["Metric"])["MetricName"] = "ApproximateAgeOfOldestMessage"
+		},
+	},
+	{
+		"an alarm on requests that are being served", "alarms", "RequestNotServedAlarm goes off at",
+		func(s specimen) {
+			objects(s.of("RequestNotServedAlarm")["Metrics"])[3]["Expression"] = "IF(visible + inflight > 0, 1, 0)"
+		},
+	},
+	{
+		"an alarm after the request is gone", "alarms", "RequestNotServedAlarm waits for 5 minutes",
+		func(s specimen) { s.of("RequestHumanApprovalSqs")["MessageRetentionPeriod"] = 240.0 },
 	},
 	{
 		"an alarm that doesn't say what it is", "alarms", "RequestNotServedAlarm has no description",
