@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"stocktrading/lambdas/build"
 )
 
 // BuildFunctions builds the functions for this machine into the folder out, each under the name of its package. A build tag
@@ -40,10 +42,7 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 		return err
 	}
 	defer unlock()
-	// The separator at the end tells go that this is a folder. Without cgo the functions are what is deployed, and need no C
-	// compiler.
-	return goBuild(ctx, root, []string{"CGO_ENABLED=0"},
-		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","), "-o", out+string(filepath.Separator), "./lambdas/...")
+	return goBuild(ctx, root, build.Env(runtime.GOOS, runtime.GOARCH), build.Args(out, tags...)...)
 }
 
 // BuildApp builds the CDK app and returns its executable, <root>/.build/app.
@@ -74,7 +73,8 @@ func buildApp(ctx context.Context, root, exe string, s *Step) error {
 	defer unlock()
 	// go is given the same file each time, because it doesn't link again what is up to date.
 	staged := filepath.Join(root, ".build", "stage", executable("app"))
-	if err := goBuild(ctx, root, nil, "-o", staged, "."); err != nil {
+	env := []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
+	if err := goBuild(ctx, root, env, "build", "-buildvcs=false", "-o", staged, "."); err != nil {
 		return err
 	}
 	return publish(staged, exe)
@@ -116,8 +116,7 @@ func copyFile(from, to string, mode os.FileMode) error {
 	return errors.Join(err, target.Close())
 }
 
-// goBuild runs go build for this machine, whatever the environment says of another one. Its error has what the compiler
-// says.
+// goBuild runs go build. Its error has what the compiler says.
 func goBuild(ctx context.Context, root string, env []string, args ...string) error {
 	path, err := findGo()
 	if err != nil {
@@ -130,9 +129,9 @@ func goBuild(ctx context.Context, root string, env []string, args ...string) err
 	defer remove()
 	_, problems, err := command{
 		path: path,
-		args: append([]string{"build", "-buildvcs=false"}, args...),
+		args: args,
 		dir:  root,
-		env:  append([]string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOTMPDIR=" + temporary}, env...),
+		env:  append(env, "GOTMPDIR="+temporary),
 	}.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
