@@ -831,9 +831,9 @@ func checkFailures(tpl template) (found problems) {
 		maps.DeleteFunc(p, func(_ string, value any) bool { return value == nil })
 		return map[string]any{"Type": "Pass", "Parameters": p, "Next": "Report Failure"}
 	}
-	// A Cause may be missing.
-	withCause := func(path string) string {
-		return `States.JsonMerge(States.StringToJson('{"Cause":"none given"}'), ` + path + ", false)"
+	// A part of an error may be missing.
+	whole := func(path string) string {
+		return `States.JsonMerge(States.StringToJson('{"Error":"none given","Cause":"none given"}'), ` + path + ", false)"
 	}
 	publish := map[string]any{"ResultPath": nil, "Next": "Trade Failed"} // which reads the error from the input
 	for key, value := range m.States["Report Result"] {
@@ -844,7 +844,7 @@ func checkFailures(tpl template) (found problems) {
 	publish["Parameters"] = m.States["Report Failure"]["Parameters"] // are checkMessages's
 	for name, want := range map[string]map[string]any{
 		"Quote Failed": describes("Check Stock Price", map[string]any{ // there is no quote
-			"id.$": "$$.Execution.Name", "symbol.$": nil, "qty.$": nil, "stock_price.$": nil, "failure.$": withCause("$"),
+			"id.$": "$$.Execution.Name", "symbol.$": nil, "qty.$": nil, "stock_price.$": nil, "failure.$": whole("$"),
 		}),
 		"Recommendation Unknown": describes("Buy or Sell?", map[string]any{"failure": map[string]any{
 			"Error":   "UnknownRecommendation",
@@ -854,7 +854,7 @@ func checkFailures(tpl template) (found problems) {
 			"trade_placed":   nil,
 			"trade_placed.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 1)`,
 			"failed_state.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 3)`,
-			"failure.$":      withCause("States.ArrayGetItem($.trade_placed.*.*, 0)"),
+			"failure.$":      whole("States.ArrayGetItem($.trade_placed.*.*, 0)"),
 		}),
 		"Report Failure": publish,
 		// What matters stands in front: AWS takes 32,768 characters. An answer may come without
