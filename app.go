@@ -35,6 +35,7 @@ func synthesize() (err error) {
 	if err != nil {
 		return err
 	}
+	choices.Partition = config.Partition(os.Getenv("CDK_DEFAULT_REGION")) // which the CLI deploys to
 	stacks.NewStockTrading(app, "StockTrading", choices)
 	app.Synth(nil)
 	return nil

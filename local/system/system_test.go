@@ -260,3 +260,17 @@ func TestStartFails(t *testing.T) {
 		}
 	}
 }
+
+// What is synthesized for a region of China names the integrations of that partition, and runs all the same.
+func TestAnotherPartition(t *testing.T) {
+	t.Setenv("CDK_DEFAULT_REGION", "cn-north-1")
+	r := start(t, map[string]any{"approval": "automatic", "approvalTimeout": "2m"}, nil) // which no other test has prepared
+	arn := r.StateMachineARN()
+	machine, err := r.sfn.DescribeStateMachine(t.Context(), &sfn.DescribeStateMachineInput{StateMachineArn: &arn})
+	if err != nil || !strings.Contains(*machine.Definition, `"arn:aws-cn:states:::sns:publish"`) || strings.Contains(*machine.Definition, "arn:aws:states:::") {
+		t.Fatalf("the definition is %v, %v", machine, err)
+	}
+	if _, report := r.end(t, r.startExecution(t, `{}`)); report["outcome"] != "traded" {
+		t.Errorf("report %v", report)
+	}
+}
