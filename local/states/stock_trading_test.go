@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -177,7 +176,7 @@ func TestStockTrading(t *testing.T) {
 		engines[timeout] = launch(t, stockTrading(t, timeout), func(ctx context.Context, task Task) (json.RawMessage, error) {
 			m, _ := routes.Load(task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:])
 			return m.(*market).run(ctx, task)
-		}, func(c *Config) { c.RetryInterval = time.Millisecond })
+		}, quickly)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
