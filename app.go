@@ -42,6 +42,7 @@ func synthesize() (err error) {
 	if err != nil {
 		return err
 	}
+	choices.Partition = config.Partition(os.Getenv("CDK_DEFAULT_REGION")) // which the CLI deploys to
 	stacks.NewStockTrading(app, "StockTrading", choices)
 	if validate {
 		stacks.ValidateOnce(app, filepath.Join(".build", "validated"))

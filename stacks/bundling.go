@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +14,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/gofrs/flock"
+
+	"stocktrading/lambdas/build"
 )
 
 // goFunction is the code of one function: the main package of that name in lambdas/,
@@ -37,10 +41,24 @@ type goBuild struct {
 // TryBundle builds the function's executable into dir. It panics with the compiler's
 // message if that fails: to return false would send the CDK looking for Docker.
 func (b *goBuild) TryBundle(dir *string, _ *awscdk.BundlingOptions) *bool {
-	if err := b.build(*dir); err != nil {
+	if err := errors.Join(ownFolders(*dir), b.build(*dir)); err != nil {
 		panic(err)
 	}
 	return jsii.Bool(true)
+}
+
+// ownFolders takes from others the right to write to the folder that is bundled into: the
+// CDK gives it to everybody. It removes earlier bundles that others may write to, since the
+// CDK keeps a bundle that is there, whatever is in it by now.
+func ownFolders(dir string) error {
+	err := os.Chmod(dir, 0o755)
+	bundles, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "asset.*")) // the pattern is valid
+	for _, bundle := range bundles {
+		if info, statErr := os.Lstat(bundle); statErr == nil && info.IsDir() && info.Mode().Perm()&0o022 != 0 {
+			err = errors.Join(err, os.RemoveAll(bundle))
+		}
+	}
+	return err
 }
 
 // built has the folders of executables that this process has brought up to date.
@@ -72,16 +90,28 @@ func (b *goBuild) build(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "bootstrap"), executable, 0o755)
+	file, err := os.OpenFile(filepath.Join(dir, "bootstrap"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755) // nobody else's
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(executable)
+	return errors.Join(err, file.Close())
 }
 
 func (b *goBuild) buildAll(dir string) error {
-	tags := strings.Join(append([]string{"lambda.norpc"}, b.tags...), ",")
-	cmd := exec.Command("go", "build",
-		"-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w", "-o", dir+string(filepath.Separator), "./lambdas/...")
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
+	cmd := exec.Command("go", build.Args(dir, b.tags...)...)
+	cmd.Env = append(os.Environ(), build.Env("linux", "arm64")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build lambdas for the function %s: %w\n%s", b.name, err, out)
+	}
+	info, err := buildinfo.ReadFile(filepath.Join(dir, b.name))
+	if err != nil {
+		return err
+	}
+	for _, s := range info.Settings {
+		if s.Key == "GOEXPERIMENT" {
+			return fmt.Errorf("build lambdas: GOEXPERIMENT is %s in go's configuration, and would change the functions; `go env -u GOEXPERIMENT` takes it out", s.Value)
+		}
 	}
 	return nil
 }

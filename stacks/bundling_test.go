@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/buildinfo"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -46,8 +47,9 @@ var root = func() string {
 	return dir
 }()
 
-// The same source gives the same bytes, whatever folder and cache it is built in: an
-// asset's hash, and so the deployment, does not depend on whose machine it was. The second
+// The same source gives the same bytes, whatever folder and cache it is built in and however
+// go is set up there: an asset's hash, and so the deployment, does not depend on whose
+// machine it was. The second
 // cache stays among the person's own for the next run, which would take minutes otherwise;
 // it shares nothing with the first one.
 func TestGoBuildIsReproducible(t *testing.T) {
@@ -75,6 +77,10 @@ func TestGoBuildIsReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GOCACHE", filepath.Join(caches, "stocktrading", "gocache"))
+	goEnv(t, "GOARM64=v9.0\nGOFLAGS=-gcflags=-N\nGOFIPS140=latest\nCGO_ENABLED=1\n")
+	for key, value := range map[string]string{"GOARM64": "v9.1", "GOAMD64": "v3", "GOEXPERIMENT": "jsonv2", "GOWORK": "/nowhere/go.work"} {
+		t.Setenv(key, value)
+	}
 	second := build(filepath.Join(t.TempDir(), "deeper"))
 	for name := range functions {
 		if !bytes.Equal(first[name], second[name]) {
@@ -86,6 +92,27 @@ func TestGoBuildIsReproducible(t *testing.T) {
 		if size := float64(len(zipped(t, first[name]))) / 1e6; size > largest {
 			t.Errorf("the deployment package of %s has %.2f MB, want at most %.1f: what does it import?", name, size, largest)
 		}
+	}
+}
+
+// goEnv sets what go env -w would set, for the test.
+func goEnv(t *testing.T, settings string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOENV", file)
+}
+
+// What go's configuration sets and nothing can pin is refused.
+func TestGoBuildRefusesExperiments(t *testing.T) {
+	goEnv(t, "GOEXPERIMENT=jsonv2\n")
+	checkout := t.TempDir()
+	copyModule(t, checkout)
+	t.Chdir(checkout)
+	if err := (&goBuild{name: "buystock"}).build(t.TempDir()); err == nil || !strings.Contains(err.Error(), "go env -u GOEXPERIMENT") {
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -118,18 +145,10 @@ func TestBundles(t *testing.T) {
 		{config.AlpacaMarket, []string{"buystock", "checkstockprice", "sellstock"}},
 	} {
 		t.Run(string(test.market), func(t *testing.T) {
-			t.Chdir(root)
-			out, choices := t.TempDir(), config.Default()
+			choices := config.Default()
 			choices.Market = test.market
-			app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(out)})
-			NewStockTrading(app, "StockTrading", choices)
-			app.Synth(nil)
-			executables, err := filepath.Glob(filepath.Join(out, "asset.*", "bootstrap"))
-			if err != nil || len(executables) != len(functions) {
-				t.Fatalf("%d executables, %v, want %d", len(executables), err, len(functions))
-			}
 			var got []string
-			for _, executable := range executables {
+			for _, executable := range bundles(t, t.TempDir(), choices) {
 				info, err := buildinfo.ReadFile(executable)
 				if err != nil {
 					t.Fatal(err)
@@ -154,6 +173,46 @@ func TestBundles(t *testing.T) {
 				t.Errorf("functions with a real market (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// bundles synthesizes the stack into the folder out and returns the functions' executables.
+func bundles(t *testing.T, out string, choices config.Config) []string {
+	t.Helper()
+	t.Chdir(root)
+	awscdk.AssetStaging_ClearAssetHashCache() // as in a process of its own
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(out)})
+	NewStockTrading(app, "StockTrading", choices)
+	app.Synth(nil)
+	executables, err := filepath.Glob(filepath.Join(out, "asset.*", "bootstrap"))
+	if err != nil || len(executables) != len(functions) {
+		t.Fatalf("%d executables, %v, want %d", len(executables), err, len(functions))
+	}
+	return executables
+}
+
+// Nobody else may write to what is bundled, and what somebody could have written to is
+// bundled again.
+func TestBundlesAreOurs(t *testing.T) {
+	out := t.TempDir()
+	planted := bundles(t, out, config.Default())[0]
+	want, err := os.ReadFile(planted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(filepath.Dir(planted), 0o777), os.WriteFile(planted, []byte("planted"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, executable := range bundles(t, out, config.Default()) {
+		for _, path := range []string{executable, filepath.Dir(executable)} {
+			info, err := os.Stat(path)
+			if err != nil || info.Mode().Perm()&0o022 != 0 {
+				t.Errorf("%s has the mode %v, %v: others may write", path, info.Mode(), err)
+			}
+		}
+	}
+	if got, err := os.ReadFile(planted); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("what was planted stays: %.20q, %v", got, err)
 	}
 }
 

@@ -102,7 +102,7 @@ func NewStockTrading(scope constructs.Construct, id string, c config.Config) aws
 	})
 
 	addApproverPolicy(stack, stateMachine)
-	addAlarms(stack, topic, queue, stateMachine)
+	addAlarms(stack, c, topic, queue, stateMachine)
 	addOutputs(stack, topic, queue, stateMachine)
 	return stack
 }

@@ -491,6 +491,9 @@ func checkOriginal(tpl template) (found problems) {
 	if !slices.Equal(order[:min(len(order), len(wantOrder))], wantOrder) {
 		found.add("the states begin with %q, want the original's %q", order, wantOrder)
 	}
+	if more := len(order) - len(wantOrder); more > 8 {
+		found.add("%d states are added, want 8 at most: the picture is what people see first", more)
+	}
 	return found
 }
 
@@ -551,14 +554,16 @@ func stateOrder(text []byte) (order []string) {
 // the original leaves room for more keys in the parameters.
 func checkMessages(tpl template) (found problems) {
 	states := tpl.definition().States
-	report := map[string]any{
-		"TopicArn":  "${ReportResultTopic}",
-		"Subject.$": "States.Format('Stock trade: {}', $.outcome)",
-		"Message":   map[string]any{"Input.$": "$"},
-		"MessageAttributes": map[string]any{
-			"type":      map[string]any{"DataType": "String", "StringValue": "trade-report"},
-			"execution": map[string]any{"DataType": "String", "StringValue.$": "$$.Execution.Id"},
-		},
+	report := func(subject string) map[string]any {
+		return map[string]any{
+			"TopicArn":  "${ReportResultTopic}",
+			"Subject.$": subject,
+			"Message":   map[string]any{"Input.$": "$"},
+			"MessageAttributes": map[string]any{
+				"type":      map[string]any{"DataType": "String", "StringValue": "trade-report"},
+				"execution": map[string]any{"DataType": "String", "StringValue.$": "$$.Execution.Id"},
+			},
+		}
 	}
 	for name, want := range map[string]map[string]any{
 		"Request Human Approval": {
@@ -571,8 +576,8 @@ func checkMessages(tpl template) (found problems) {
 				"TimeoutSeconds": states["Request Human Approval"]["TimeoutSeconds"],
 			},
 		},
-		"Report Result":  report,
-		"Report Failure": report,
+		"Report Result":  report("States.Format('Stock trade: {}', $.outcome)"),
+		"Report Failure": report("States.Format('Stock trade: {}, trade placed: {}', $.outcome, $.trade_placed)"),
 	} {
 		if got := object(states[name]["Parameters"]); !reflect.DeepEqual(got, want) {
 			found.add("%s sends %v, want %v", name, got, want)
@@ -582,17 +587,21 @@ func checkMessages(tpl template) (found problems) {
 }
 
 var (
-	lambdaErrors = []string{
-		"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-		"Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException", "Lambda.Unknown",
-		"Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
-	}
-	// Those of the functions that ask the market or trade there.
-	marketErrors = append(slices.Clip(lambdaErrors), "MarketUnavailable")
-	decisions    = []string{"BuyInstead", "SellInstead", "TradeDeclined"}
+	decisions = []string{"BuyInstead", "SellInstead", "TradeDeclined"}
 	// With these nothing was traded, and no later attempt would change that.
 	refusals = []string{"InvalidRequest", "OrderRefused"}
+	// Those of a task's errors that no later attempt would change.
+	lasting = map[string][]string{
+		"Check Stock Price":                refusals,
+		"Generate Buy/Sell recommendation": {"InvalidRequest"},
+		"Request Human Approval":           decisions,
+		"Buy Stock":                        append(slices.Clip(refusals), "OrderConflict"),
+		"Sell Stock":                       append(slices.Clip(refusals), "OrderConflict"),
+	}
 )
+
+// burst is how long, in seconds, Lambda may throttle a function before its state gives up.
+const burst = 300
 
 func checkTasks(tpl template) (found problems) {
 	for name, state := range tpl.definition().States {
@@ -603,29 +612,40 @@ func checkTasks(tpl template) (found problems) {
 		if !(timeout >= 1) {
 			found.add("%s has no timeout", name)
 		}
-		want := lambdaErrors
-		retries := objects(state["Retry"])
+		var want []string
+		if errors := lasting[name]; errors != nil {
+			want = append(want, fmt.Sprint(errors))
+		}
 		switch {
 		case name == "Request Human Approval":
-			want = []string{"States.TaskFailed"}
-			retries = retries[min(1, len(retries)):] // the first is checkDecisions's
+			want = append(want, "[States.TaskFailed]") // a wait that is over is not a failed sending
 		case state["Resource"] == "arn:aws:states:::sns:publish":
-			want = []string{"States.TaskFailed", "States.Timeout"}
-		case !(timeout > 10):
-			found.add("%s: the state's timeout of %v s is not longer than its function's", name, timeout)
-		case state["Resource"] != "${GenerateBuySellRecommendation}":
-			want = marketErrors
+			want = append(want, "[States.ALL]")
+		default:
+			want = append(want, "[Lambda.TooManyRequestsException]", "[States.ALL]")
+			if !(timeout > 10) {
+				found.add("%s: the state's timeout of %v s is not longer than its function's", name, timeout)
+			}
 		}
-		if len(retries) != 1 {
-			found.add("%s has %d retriers, want 1", name, len(retries))
-			continue
+		var got []string
+		for i, retry := range objects(state["Retry"]) {
+			names := errorNames(retry)
+			got = append(got, fmt.Sprint(names))
+			if i == 0 && lasting[name] != nil {
+				if number(retry["MaxAttempts"]) != 0 {
+					found.add("%s: the first retrier must keep %v from being retried: %v", name, names, retry)
+				}
+				continue
+			}
+			if !(number(retry["BackoffRate"]) > 1) || !(number(retry["MaxDelaySeconds"]) >= 1) || !(number(retry["MaxAttempts"]) >= 1) || retry["JitterStrategy"] != "FULL" {
+				found.add("%s: retries need a backoff, a cap, a number of attempts and full jitter: %v", name, retry)
+			}
+			if total := delays(retry) / 2; slices.Contains(names, "Lambda.TooManyRequestsException") && !(total >= burst) { // full jitter halves them
+				found.add("%s: throttling is retried for %v s, want %d at least", name, total, burst)
+			}
 		}
-		retry := retries[0]
-		if got := errorNames(retry); !slices.Equal(got, want) {
+		if !slices.Equal(got, want) {
 			found.add("%s retries %v, want %v", name, got, want)
-		}
-		if !(number(retry["BackoffRate"]) > 1) || !(number(retry["MaxDelaySeconds"]) >= 1) || !(number(retry["MaxAttempts"]) >= 1) || retry["JitterStrategy"] != "FULL" {
-			found.add("%s: retries need a backoff, a cap, a number of attempts and full jitter: %v", name, retry)
 		}
 		catches := objects(state["Catch"])
 		if len(catches) == 0 || !slices.Equal(errorNames(catches[len(catches)-1]), []string{"States.ALL"}) {
@@ -635,11 +655,21 @@ func checkTasks(tpl template) (found problems) {
 		for i, catch := range catches {
 			path, present := catch["ResultPath"]
 			if first := name == tpl.definition().StartAt; first && present || !first && (!present || path == "$") {
-				found.add("%s: catch %d puts the error in %v; only the first state's, whose input may be no object, replaces its input", name, i, path)
+				found.add("%s: catch %d puts the error in %v; only the first state's, whose input may not be an object, replaces its input", name, i, path)
 			}
 		}
 	}
 	return found
+}
+
+// delays adds up what lies between the attempts of a retrier, in seconds, without jitter.
+func delays(retry map[string]any) (total float64) {
+	delay := number(retry["IntervalSeconds"])
+	for range int(number(retry["MaxAttempts"])) {
+		total += min(delay, number(retry["MaxDelaySeconds"]))
+		delay *= number(retry["BackoffRate"])
+	}
+	return total
 }
 
 func checkDecisions(tpl template) (found problems) {
@@ -654,7 +684,7 @@ func checkDecisions(tpl template) (found problems) {
 		"SellInstead":    "Sell Stock",
 		"TradeDeclined":  "Trade Declined",
 		"States.Timeout": "Approval Expired",
-		"States.ALL":     "Approval Request Failed",
+		"States.ALL":     "Describe Failure",
 	}
 	got := map[string]string{}
 	for _, catch := range objects(wait["Catch"]) {
@@ -731,8 +761,8 @@ func checkPaths(tpl template) (found problems) {
 			found.add("%q reports %d times, want once", path, reports)
 		}
 		failed := slices.ContainsFunc(path, func(n string) bool {
-			return object(m.States[n]["Parameters"])["outcome"] == "failed"
-		}) || slices.Contains(path, "Report Not Sent")
+			return object(m.States[n]["Parameters"])["outcome"] == "failed" || n == "Report Not Sent"
+		})
 		if failed != (state["Type"] == "Fail") {
 			found.add("%q ends in a state of type %v", path, state["Type"])
 		}
@@ -751,97 +781,93 @@ func checkPaths(tpl template) (found problems) {
 // where that is certain, and nowhere else.
 func checkFailures(tpl template) (found problems) {
 	m := tpl.definition()
-	expect := func(name string, parameters map[string]any) {
-		want := map[string]any{"Type": "Pass", "Parameters": parameters, "Next": "Report Failure"}
-		got := maps.Clone(m.States[name])
-		delete(got, "Comment")
-		if !reflect.DeepEqual(got, want) {
-			found.add("%s is %v, want %v", name, got, want)
+	for name, state := range m.States {
+		trades := state["Resource"] == "${BuyStock}" || state["Resource"] == "${SellStock}"
+		rejects := false
+		for _, catch := range objects(state["Catch"]) {
+			names, placed := errorNames(catch), "no"
+			switch {
+			case state["Resource"] == "arn:aws:states:::sns:publish":
+				if catch["Next"] != "Report Not Sent" || catch["ResultPath"] != "$.report_failure" {
+					found.add("%s: an error is put in %v and leads to %v, want $.report_failure and Report Not Sent", name, catch["ResultPath"], catch["Next"])
+				}
+				continue
+			case name == m.StartAt:
+				if catch["Next"] != "Quote Failed" {
+					found.add("%s: an error leads to %v, want Quote Failed", name, catch["Next"])
+				}
+				continue
+			case name == "Request Human Approval" && !slices.Contains(names, "States.ALL"):
+				if catch["ResultPath"] != "$.decision" {
+					found.add("%s: the decision is put in %v, want $.decision", name, catch["ResultPath"])
+				}
+				continue
+			case trades && slices.Equal(names, refusals):
+				rejects = true
+			case trades:
+				placed = "unknown"
+			}
+			// Describe Failure takes this apart at the quotes that JSON puts around the two.
+			if want := fmt.Sprintf("$.trade_placed.%s['%s']", placed, name); catch["ResultPath"] != want || catch["Next"] != "Describe Failure" || strings.ContainsAny(name, `'"\`) {
+				found.add("%s: %v is put in %v and leads to %v, want %s and Describe Failure", name, names, catch["ResultPath"], catch["Next"], want)
+			}
+		}
+		if trades && !rejects {
+			found.add("%s: one of %v, with which nothing is traded, is reported as any error", name, refusals)
 		}
 	}
-	// report is what is said of an error that the state failed put in path.
-	report := func(failed, placed, path string) map[string]any {
+
+	describes := func(failed any, fields map[string]any) map[string]any {
 		p := map[string]any{
 			"outcome":       "failed",
+			"trade_placed":  "no",
 			"failed_state":  failed,
-			"trade_placed":  placed,
 			"id.$":          "$.quote_id",
 			"symbol.$":      "$.symbol",
 			"qty.$":         "$.qty",
 			"stock_price.$": "$.stock_price",
-			"failure.$":     path,
-			"cause.$":       fmt.Sprintf("States.Format('%s failed, nothing was traded: {}', States.JsonToString(%s))", failed, path),
 		}
-		if placed == "unknown" {
-			p["cause.$"] = fmt.Sprintf("States.Format('%s failed, it is unknown whether order {} was placed: {}', $.quote_id, States.JsonToString(%s))", failed, path)
-		}
-		if failed == "Request Human Approval" { // an answer may come without an error name, and the end needs text
-			delete(p, "failure.$")
-			p["failure"] = map[string]any{"Error.$": fmt.Sprintf("States.Format('{}', %s.Error)", path)}
-		}
-		if failed == m.StartAt { // there is no quote yet
-			p["id.$"] = "$$.Execution.Name"
-			for _, key := range []string{"symbol.$", "qty.$", "stock_price.$"} {
-				delete(p, key)
-			}
-		}
-		return p
+		maps.Copy(p, fields)
+		maps.DeleteFunc(p, func(_ string, value any) bool { return value == nil })
+		return map[string]any{"Type": "Pass", "Parameters": p, "Next": "Report Failure"}
 	}
-	for failed, state := range m.States {
-		trades := state["Resource"] == "${BuyStock}" || state["Resource"] == "${SellStock}"
-		rejects := false
-		for _, catch := range objects(state["Catch"]) {
-			next, path := render(catch["Next"]), "$"
-			if p, ok := catch["ResultPath"].(string); ok {
-				path = p
-			}
-			switch names := errorNames(catch); {
-			case state["Resource"] == "arn:aws:states:::sns:publish":
-				if next != "Report Not Sent" || path != "$.report_failure" {
-					found.add("%s: an error is put in %s and leads to %s, want $.report_failure and Report Not Sent", failed, path, next)
-				}
-			case failed == "Request Human Approval" && !slices.Contains(names, "States.ALL"):
-				if path != "$.decision" {
-					found.add("%s: the decision is put in %s, want $.decision", failed, path)
-				}
-			case trades && slices.Equal(names, refusals):
-				rejects = true
-				expect(next, report(failed, "no", path))
-			case trades:
-				expect(next, report(failed, "unknown", path))
-			default:
-				expect(next, report(failed, "no", path))
-			}
-		}
-		if trades && !rejects {
-			found.add("%s: one of %v, with which nothing is traded, is reported as any error", failed, refusals)
-		}
+	// A part of an error may be missing.
+	whole := func(path string) string {
+		return `States.JsonMerge(States.StringToJson('{"Error":"none given","Cause":"none given"}'), ` + path + ", false)"
 	}
-	unknown := report("Buy or Sell?", "no", "")
-	delete(unknown, "failure.$")
-	unknown["failure"] = map[string]any{
-		"Error":   "UnknownRecommendation",
-		"Cause.$": `States.Format('recommended_type is {}, want "buy" or "sell"', States.JsonToString($.recommended_type))`,
-	}
-	unknown["cause.$"] = "States.Format('Buy or Sell? failed, nothing was traded: the recommendation is {}, neither buy nor sell', States.JsonToString($.recommended_type))"
-	expect("Recommendation Unknown", unknown)
-
 	publish := map[string]any{"ResultPath": nil, "Next": "Trade Failed"} // which reads the error from the input
 	for key, value := range m.States["Report Result"] {
 		if key != "End" {
 			publish[key] = value
 		}
 	}
-	if got := m.States["Report Failure"]; !reflect.DeepEqual(got, publish) {
-		found.add("Report Failure is %v, want it to publish as Report Result does, and keep its input: %v", got, publish)
-	}
+	publish["Parameters"] = m.States["Report Failure"]["Parameters"] // are checkMessages's
 	for name, want := range map[string]map[string]any{
-		"Trade Failed":  {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.cause"},
-		"Report Failed": {"Type": "Fail", "Error": "ReportNotSent", "CausePath": "$.cause"},
+		"Quote Failed": describes("Check Stock Price", map[string]any{ // there is no quote
+			"id.$": "$$.Execution.Name", "symbol.$": nil, "qty.$": nil, "stock_price.$": nil, "failure.$": whole("$"),
+		}),
+		"Recommendation Unknown": describes("Buy or Sell?", map[string]any{"failure": map[string]any{
+			"Error":   "UnknownRecommendation",
+			"Cause.$": `States.Format('recommended_type is {}, want "buy" or "sell"', States.JsonToString($.recommended_type))`,
+		}}),
+		"Describe Failure": describes(nil, map[string]any{
+			"trade_placed":   nil,
+			"trade_placed.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 1)`,
+			"failed_state.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 3)`,
+			"failure.$":      whole("States.ArrayGetItem($.trade_placed.*.*, 0)"),
+		}),
+		"Report Failure": publish,
+		// What matters stands in front: AWS takes 32,768 characters. An answer may come without
+		// an error's name, so the name is in the cause.
+		"Trade Failed": {
+			"Type": "Fail", "Error": "TradeFailed",
+			"CausePath": "States.Format('{} failed. Trade placed: {}. Id: {}. Error: {}. Cause: {}', $.failed_state, $.trade_placed, $.id, $.failure.Error, $.failure.Cause)",
+		},
 		// The report itself is in the cause, so that a trade that was made is not lost with it.
-		"Report Not Sent": {"Type": "Pass", "Next": "Report Failed", "Parameters": map[string]any{
-			"cause.$": "States.Format('The report could not be published. Error: {}. Report: {}', $.report_failure.Error, States.JsonToString($))",
-		}},
+		"Report Not Sent": {
+			"Type": "Fail", "Error": "ReportNotSent",
+			"CausePath": "States.Format('The report could not be published. Outcome: {}. Id: {}. Error: {}. Report: {}', $.outcome, $.id, $.report_failure.Error, States.JsonToString($))",
+		},
 	} {
 		got := maps.Clone(m.States[name])
 		delete(got, "Comment")
@@ -861,14 +887,11 @@ func checkMachineTimeout(tpl template) (found problems) {
 			return math.Inf(1)
 		}
 		state := m.States[name]
-		attempts, delays := 1.0, 0.0
+		attempts, own := 1.0, 0.0
 		for _, retry := range objects(state["Retry"]) {
 			attempts += number(retry["MaxAttempts"])
-			if number(retry["MaxAttempts"]) > 0 {
-				delays += number(retry["MaxAttempts"]) * number(retry["MaxDelaySeconds"])
-			}
+			own += delays(retry)
 		}
-		own := delays
 		if state["Type"] == "Task" {
 			own += attempts * number(state["TimeoutSeconds"])
 		}
@@ -885,33 +908,58 @@ func checkMachineTimeout(tpl template) (found problems) {
 }
 
 func checkAlarms(tpl template) (found problems) {
-	alarm := func(namespace, metric, dimension string, value any, statistic string, threshold float64) map[string]any {
-		return map[string]any{
-			"Namespace":          namespace,
-			"MetricName":         metric,
-			"Dimensions":         []any{map[string]any{"Name": dimension, "Value": value}},
-			"Statistic":          statistic,
-			"Threshold":          threshold,
-			"Period":             60.0,
-			"EvaluationPeriods":  1.0,
-			"ComparisonOperator": "GreaterThanOrEqualToThreshold",
-			"TreatMissingData":   "notBreaching",
-		}
-	}
 	topic, _ := tpl.one("AWS::SNS::Topic")
-	queue, _ := tpl.one("AWS::SQS::Queue")
+	queue, queueResource := tpl.one("AWS::SQS::Queue")
 	machine, _ := tpl.one("AWS::StepFunctions::StateMachine")
 	executions := func(metric string) map[string]any {
-		return alarm("AWS/States", metric, "StateMachineArn", map[string]any{"Ref": machine}, "Sum", 1)
+		return map[string]any{
+			"Namespace":         "AWS/States",
+			"MetricName":        metric,
+			"Dimensions":        []any{map[string]any{"Name": "StateMachineArn", "Value": map[string]any{"Ref": machine}}},
+			"Statistic":         "Sum",
+			"Period":            60.0,
+			"EvaluationPeriods": 1.0,
+		}
+	}
+	messages := func(id, metric, statistic string) map[string]any {
+		return map[string]any{"Id": id, "ReturnData": false, "MetricStat": map[string]any{
+			"Metric": map[string]any{
+				"Namespace":  "AWS/SQS",
+				"MetricName": metric,
+				"Dimensions": []any{map[string]any{"Name": "QueueName", "Value": map[string]any{"Fn::GetAtt": []any{queue, "QueueName"}}}},
+			},
+			"Period": 60.0,
+			"Stat":   statistic,
+		}}
+	}
+	// The alarm must go off while the request that nobody is told of is still there.
+	minutes := number(tpl.Resources["RequestNotServedAlarm"].Properties["EvaluationPeriods"])
+	if retention := number(queueResource.Properties["MessageRetentionPeriod"]); !(minutes >= 1 && minutes <= 5 && minutes*60 <= retention) {
+		found.add("RequestNotServedAlarm waits for %v minutes, want 1 to 5 and no more than the %v s that a message lives", minutes, retention)
 	}
 	want := map[string]map[string]any{
 		"ExecutionsFailedAlarm":   executions("ExecutionsFailed"),
 		"ExecutionsTimedOutAlarm": executions("ExecutionsTimedOut"),
 		"ExecutionsAbortedAlarm":  executions("ExecutionsAborted"),
-		"RequestNotServedAlarm": alarm("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName",
-			map[string]any{"Fn::GetAtt": []any{queue, "QueueName"}}, "Maximum", 300),
+		"RequestNotServedAlarm": {
+			"Metrics": []any{
+				messages("visible", "ApproximateNumberOfMessagesVisible", "Maximum"),
+				messages("inflight", "ApproximateNumberOfMessagesNotVisible", "Maximum"),
+				messages("deleted", "NumberOfMessagesDeleted", "Sum"),
+				map[string]any{
+					"Id":         "stuck",
+					"Label":      "1 while there are requests and none is served",
+					"Expression": "IF(visible + inflight > 0 AND FILL(deleted, 0) == 0, 1, 0)",
+					"ReturnData": true,
+				},
+			},
+			"EvaluationPeriods": minutes,
+		},
 	}
 	for id, want := range want {
+		want["Threshold"] = 1.0
+		want["ComparisonOperator"] = "GreaterThanOrEqualToThreshold"
+		want["TreatMissingData"] = "notBreaching"
 		got := maps.Clone(tpl.Resources[id].Properties)
 		if !reflect.DeepEqual(got["AlarmActions"], []any{map[string]any{"Ref": topic}}) {
 			found.add("%s does not go to the topic", id)

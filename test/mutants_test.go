@@ -384,6 +384,10 @@ var mutants = []mutant{
 		func(s specimen) { s.order[4], s.order[5] = s.order[5], s.order[4] },
 	},
 	{
+		"a ninth state more", "definition keeps the original", "9 states are added",
+		func(s specimen) { s.states["Ninth"] = map[string]any{"Type": "Succeed"} },
+	},
+	{
 		"a request without its deadline", "messages", "Request Human Approval sends",
 		func(s specimen) {
 			delete(object(object(s.states["Request Human Approval"]["Parameters"])["MessageBody"]), "EnteredTime.$")
@@ -410,33 +414,41 @@ var mutants = []mutant{
 		func(s specimen) { s.states["Buy Stock"]["TimeoutSeconds"] = 10.0 },
 	},
 	{
-		"no retry", "every task has a timeout, retries and a catch", "Sell Stock has 0 retriers",
+		"no retry", "every task has a timeout, retries and a catch", "Sell Stock retries []",
 		func(s specimen) { delete(s.states["Sell Stock"], "Retry") },
 	},
 	{
-		"retry of everything", "every task has a timeout, retries and a catch", "Buy Stock retries [States.ALL]",
-		func(s specimen) { s.retry("Buy Stock", 0)["ErrorEquals"] = []any{"States.ALL"} },
+		"retry of a bad request too", "every task has a timeout, retries and a catch", "Check Stock Price retries [[OrderRefused] ",
+		func(s specimen) { s.retry("Check Stock Price", 0)["ErrorEquals"] = []any{"OrderRefused"} },
 	},
 	{
-		"retry of a bad request too", "every task has a timeout, retries and a catch", "Check Stock Price has 2 retriers",
+		"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderConflict] ",
 		func(s specimen) {
-			s.states["Check Stock Price"]["Retry"] = append([]any{map[string]any{"ErrorEquals": []any{"InvalidRequest"}}}, s.states["Check Stock Price"]["Retry"].([]any)...)
+			s.retry("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderConflict"}
 		},
 	},
 	{
-		"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [Lambda.ServiceException",
+		"a lasting error retried all the same", "every task has a timeout, retries and a catch", "Sell Stock: the first retrier must keep [InvalidRequest OrderRefused OrderConflict]",
+		func(s specimen) { delete(s.retry("Sell Stock", 0), "MaxAttempts") },
+	},
+	{
+		"a passing fault not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [[InvalidRequest OrderRefused OrderConflict] [Lambda.TooManyRequestsException] [States.Timeout]]",
+		func(s specimen) { s.retry("Sell Stock", 2)["ErrorEquals"] = []any{"States.Timeout"} },
+	},
+	{
+		"a wait asked again when its time is over", "every task has a timeout, retries and a catch", "Request Human Approval retries [[BuyInstead SellInstead TradeDeclined] [States.ALL]]",
+		func(s specimen) { s.retry("Request Human Approval", 1)["ErrorEquals"] = []any{"States.ALL"} },
+	},
+	{
+		"throttling retried as any fault", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderRefused OrderConflict] [States.ALL]]",
 		func(s specimen) {
-			retry := s.retry("Buy Stock", 0)
-			retry["ErrorEquals"] = append(retry["ErrorEquals"].([]any), "OrderRefused")
+			retries := s.states["Buy Stock"]["Retry"].([]any)
+			s.states["Buy Stock"]["Retry"] = []any{retries[0], retries[2]}
 		},
 	},
 	{
-		"a passing fault of the market not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [Lambda.ServiceException",
-		func(s specimen) {
-			retry := s.retry("Sell Stock", 0)
-			names := retry["ErrorEquals"].([]any)
-			retry["ErrorEquals"] = names[:len(names)-1]
-		},
+		"throttling not outlasted", "every task has a timeout, retries and a catch", "Check Stock Price: throttling is retried for",
+		func(s specimen) { s.retry("Check Stock Price", 1)["MaxAttempts"] = 6.0 },
 	},
 	{
 		"no jitter", "every task has a timeout, retries and a catch", "full jitter",
@@ -444,7 +456,7 @@ var mutants = []mutant{
 	},
 	{
 		"no backoff", "every task has a timeout, retries and a catch", "Sell Stock: retries need a backoff",
-		func(s specimen) { s.retry("Sell Stock", 0)["BackoffRate"] = 1.0 },
+		func(s specimen) { s.retry("Sell Stock", 2)["BackoffRate"] = 1.0 },
 	},
 	{
 		"a retry that is none", "every task has a timeout, retries and a catch", "Report Failure: retries need",
@@ -452,7 +464,7 @@ var mutants = []mutant{
 	},
 	{
 		"no cap on the delay", "every task has a timeout, retries and a catch", "Buy Stock: retries need a backoff, a cap",
-		func(s specimen) { delete(s.retry("Buy Stock", 0), "MaxDelaySeconds") },
+		func(s specimen) { delete(s.retry("Buy Stock", 1), "MaxDelaySeconds") },
 	},
 	{
 		"a catch removed", "every task has a timeout, retries and a catch", "Check Stock Price does not catch every error",
@@ -528,7 +540,7 @@ var mutants = []mutant{
 	},
 	{
 		"a path without a report", "every path reports", "reports 0 times",
-		func(s specimen) { s.states["Buy Failed"]["Next"] = "Trade Failed" },
+		func(s specimen) { s.states["Describe Failure"]["Next"] = "Trade Failed" },
 	},
 	{
 		"a failure that ends as success", "every path reports", "ends in a state of type Task",
@@ -549,16 +561,12 @@ var mutants = []mutant{
 
 	// What a failure says.
 	{
-		"certain where it is unknown", "failures say what is known", "Buy Failed is",
-		func(s specimen) { object(s.states["Buy Failed"]["Parameters"])["trade_placed"] = "no" },
+		"certain where it is unknown", "failures say what is known", "Buy Stock: [States.ALL] is put in $.trade_placed.no['Buy Stock']",
+		func(s specimen) { s.catch("Buy Stock", 1)["ResultPath"] = "$.trade_placed.no['Buy Stock']" },
 	},
 	{
-		"unknown where it is certain", "failures say what is known", "Buy Rejected is",
-		func(s specimen) { object(s.states["Buy Rejected"]["Parameters"])["trade_placed"] = "unknown" },
-	},
-	{
-		"any error taken for a rejection", "failures say what is known", "Sell Rejected is",
-		func(s specimen) { s.catch("Sell Stock", 1)["Next"] = "Sell Rejected" },
+		"unknown where it is certain", "failures say what is known", "Buy Stock: [InvalidRequest OrderRefused] is put in $.trade_placed.unknown['Buy Stock']",
+		func(s specimen) { s.catch("Buy Stock", 0)["ResultPath"] = "$.trade_placed.unknown['Buy Stock']" },
 	},
 	{
 		"rejections not told from errors", "failures say what is known", "Buy Stock: one of [InvalidRequest OrderRefused]",
@@ -569,33 +577,63 @@ var mutants = []mutant{
 		func(s specimen) { s.catch("Sell Stock", 0)["ErrorEquals"] = []any{"InvalidRequest"} },
 	},
 	{
-		"a market's fault taken for a refusal", "failures say what is known", "Buy Rejected is",
+		"a market's fault taken for a refusal", "failures say what is known", "Buy Stock: [InvalidRequest OrderRefused MarketUnavailable] is put in $.trade_placed.no",
 		func(s specimen) {
 			s.catch("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderRefused", "MarketUnavailable"}
 		},
 	},
 	{
-		"another state blamed", "failures say what is known", "Buy Failed is",
-		func(s specimen) { s.catch("Sell Stock", 1)["Next"] = "Buy Failed" },
+		"another state blamed", "failures say what is known", "Sell Stock: [States.ALL] is put in $.trade_placed.unknown['Buy Stock']",
+		func(s specimen) { s.catch("Sell Stock", 1)["ResultPath"] = "$.trade_placed.unknown['Buy Stock']" },
 	},
 	{
-		"an error that isn't where it is read", "failures say what is known", "Recommendation Failed is",
+		"an error that isn't where it is read", "failures say what is known", "Generate Buy/Sell recommendation: [States.ALL] is put in $.error",
 		func(s specimen) { s.catch("Generate Buy/Sell recommendation", 0)["ResultPath"] = "$.error" },
+	},
+	{
+		"an error whose state isn't described", "failures say what is known", "and leads to Quote Failed, want",
+		func(s specimen) { s.catch("Request Human Approval", 4)["Next"] = "Quote Failed" },
+	},
+	{
+		"a failed quote described as if there were one", "failures say what is known", "Check Stock Price: an error leads to Describe Failure",
+		func(s specimen) { s.catch("Check Stock Price", 0)["Next"] = "Describe Failure" },
 	},
 	{
 		"a decision that isn't where it is read", "failures say what is known", "the decision is put in $.answer",
 		func(s specimen) { s.catch("Request Human Approval", 2)["ResultPath"] = "$.answer" },
 	},
 	{
-		"a failure without the order's id", "failures say what is known", "Sell Failed is",
-		func(s specimen) { delete(object(s.states["Sell Failed"]["Parameters"]), "id.$") },
+		"a failure without the order's id", "failures say what is known", "Describe Failure is",
+		func(s specimen) { delete(object(s.states["Describe Failure"]["Parameters"]), "id.$") },
 	},
 	{
-		"an error name that may be null", "failures say what is known", "Approval Request Failed is",
+		"the wrong part of a path", "failures say what is known", "Describe Failure is",
 		func(s specimen) {
-			p := object(s.states["Approval Request Failed"]["Parameters"])
-			delete(p, "failure")
-			p["failure.$"] = "$.failure"
+			p := object(s.states["Describe Failure"]["Parameters"])
+			p["trade_placed.$"] = p["failed_state.$"]
+		},
+	},
+	{
+		"a Cause that may be missing", "failures say what is known", "Describe Failure is",
+		func(s specimen) {
+			object(s.states["Describe Failure"]["Parameters"])["failure.$"] = "States.ArrayGetItem($.trade_placed.*.*, 0)"
+		},
+	},
+	{
+		"a failed quote that may have traded", "failures say what is known", "Quote Failed is",
+		func(s specimen) { object(s.states["Quote Failed"]["Parameters"])["trade_placed"] = "unknown" },
+	},
+	{
+		"an error name that may be null", "failures say what is known", "Trade Failed is",
+		func(s specimen) {
+			delete(s.states["Trade Failed"], "Error")
+			s.states["Trade Failed"]["ErrorPath"] = "$.failure.Error"
+		},
+	},
+	{
+		"what matters at the end of a cause", "failures say what is known", "Trade Failed is",
+		func(s specimen) {
+			s.states["Trade Failed"]["CausePath"] = "States.Format('{} failed with {}: {}. Trade placed: {}. Id: {}', $.failed_state, $.failure.Error, $.failure.Cause, $.trade_placed, $.id)"
 		},
 	},
 	{
@@ -621,7 +659,7 @@ var mutants = []mutant{
 	{
 		"a lost report without the trade", "failures say what is known", "Report Not Sent is",
 		func(s specimen) {
-			object(s.states["Report Not Sent"]["Parameters"])["cause.$"] = "States.Format('{}', $.report_failure.Error)"
+			s.states["Report Not Sent"]["CausePath"] = "States.Format('{}', $.report_failure.Error)"
 		},
 	},
 	{
@@ -644,7 +682,19 @@ var mutants = []mutant{
 	},
 	{
 		"an alarm on something else", "alarms", "RequestNotServedAlarm goes off at",
-		func(s specimen) { s.of("RequestNotServedAlarm")["MetricName"] = "NumberOfMessagesSent" },
+		func(s specimen) {
+			object(object(objects(s.of("RequestNotServedAlarm")["Metrics"])[0]["MetricStat"])["Metric"])["MetricName"] = "ApproximateAgeOfOldestMessage"
+		},
+	},
+	{
+		"an alarm on requests that are being served", "alarms", "RequestNotServedAlarm goes off at",
+		func(s specimen) {
+			objects(s.of("RequestNotServedAlarm")["Metrics"])[3]["Expression"] = "IF(visible + inflight > 0, 1, 0)"
+		},
+	},
+	{
+		"an alarm after the request is gone", "alarms", "RequestNotServedAlarm waits for 5 minutes",
+		func(s specimen) { s.of("RequestHumanApprovalSqs")["MessageRetentionPeriod"] = 240.0 },
 	},
 	{
 		"an alarm that doesn't say what it is", "alarms", "RequestNotServedAlarm has no description",

@@ -155,7 +155,7 @@ func (w workflow) dot() string {
 			class, weight = "catch", 1
 		}
 		label := ""
-		if e.label != "" && e.label != "States.ALL" {
+		if e.label != "" && !strings.Contains(e.label, "States.ALL") { // any error
 			label = " label=" + dotText(e.label)
 		}
 		fmt.Fprintf(&b, "\t%s -> %s [id=\"g-e%d\" class=%s weight=%d%s]\n", from, w.id(e.to), i, class, weight, label)

@@ -406,7 +406,7 @@ func TestTokenStaysHidden(t *testing.T) {
 	x := d.service.Start("echo", now).Ask(now, token, sfntest.Quote("AMZN", 62, 5, "sell"))
 	x.Input = echo
 	x.Append(now, sfntest.Failed("Odd", "the token is "+token), sfntest.Exited("Task", "Request Human Approval"),
-		sfntest.Entered("Pass", "Approval Request Failed"), sfntest.Scheduled("publish", echo), sfntest.Succeeded(strings.ReplaceAll(echo, "/", `\/`)),
+		sfntest.Entered("Pass", "Describe Failure"), sfntest.Scheduled("publish", echo), sfntest.Succeeded(strings.ReplaceAll(echo, "/", `\/`)),
 		sfntest.Scheduled("sendMessage.waitForTaskToken", `{"TaskToken":"`+token+`", broken`))
 	for _, path := range []string{"", "list", "execution?name=open", "execution?name=echo", "decide?name=open&answer=approve", "decide?name=echo&answer=approve", "workflow"} {
 		if page := d.request(http.MethodGet, path, nil, nil); strings.Contains(page.Body.String(), "hush") || strings.Contains(fmt.Sprint(page.Header()), "hush") {

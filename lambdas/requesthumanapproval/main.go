@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -39,25 +41,49 @@ type handler struct {
 	log      *slog.Logger
 }
 
-// handle serves a batch of approval requests. A malformed message is logged without
-// its body and acknowledged: no later delivery would mend it, and its execution still
-// waits and is still listed. A fault that may pass is reported for its message alone.
+// timeToAnswer is kept from the function's time to tell what of a batch has failed. An
+// answer that comes too late is no answer: all of the batch would be delivered again, and
+// people told twice.
+const timeToAnswer = time.Second
+
+// handle serves a batch of approval requests, all at once, so that one that hangs takes no
+// time from the others. A fault that may pass is reported for its message alone.
 func (h handler) handle(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-timeToAnswer))
+		defer cancel()
+	}
+	errs := make([]error, len(batch.Records))
+	var served sync.WaitGroup
+	for i, m := range batch.Records {
+		served.Go(func() { errs[i] = h.receive(ctx, m) })
+	}
+	served.Wait()
 	var failed events.SQSEventResponse
-	for _, m := range batch.Records {
-		log := h.log.With("messageId", m.MessageId)
-		request, err := trading.ParseApprovalRequest([]byte(m.Body))
+	for i, err := range errs {
 		if err != nil {
-			log.ErrorContext(ctx, "malformed request dropped", "error", err)
-			continue
-		}
-		log = log.With("execution", request.Execution)
-		if err := h.serve(ctx, log, request); err != nil {
-			log.ErrorContext(ctx, "request will be delivered again", "error", err)
-			failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+			failed.BatchItemFailures = append(failed.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: batch.Records[i].MessageId})
 		}
 	}
 	return failed, nil
+}
+
+// receive serves one message. A malformed one is logged without its body and acknowledged:
+// no later delivery would mend it, and its execution still waits and is still listed.
+func (h handler) receive(ctx context.Context, m events.SQSMessage) error {
+	log := h.log.With("messageId", m.MessageId)
+	request, err := trading.ParseApprovalRequest([]byte(m.Body))
+	if err != nil {
+		log.ErrorContext(ctx, "malformed request dropped", "error", err)
+		return nil
+	}
+	log = log.With("execution", request.Execution)
+	if err := h.serve(ctx, log, request); err != nil {
+		log.ErrorContext(ctx, "request will be delivered again", "error", err)
+		return err
+	}
+	return nil
 }
 
 func (h handler) serve(ctx context.Context, log *slog.Logger, r trading.ApprovalRequest) error {

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -20,10 +24,17 @@ const token = "SECRET-TOKEN"
 const request = `{"Input":{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
 	`"TaskToken":"` + token + `","Execution":"arn:aws:states:eu-west-1:123456789012:execution:M:one","EnteredTime":"2026-01-02T03:04:06Z","TimeoutSeconds":60}`
 
-type publishFunc func(*sns.PublishInput) error
+// another is a request like the first, of another execution.
+var another = strings.Replace(request, "execution:M:one", "execution:M:two", 1)
 
-func (f publishFunc) Publish(_ context.Context, in *sns.PublishInput, _ ...func(*sns.Options)) (*sns.PublishOutput, error) {
-	return &sns.PublishOutput{}, f(in)
+type publishFunc func(context.Context, *sns.PublishInput) error
+
+func (f publishFunc) Publish(ctx context.Context, in *sns.PublishInput, _ ...func(*sns.Options)) (*sns.PublishOutput, error) {
+	return &sns.PublishOutput{}, f(ctx, in)
+}
+
+func isAnother(in *sns.PublishInput) bool {
+	return strings.HasSuffix(*in.MessageAttributes["execution"].StringValue, ":two")
 }
 
 type answerFunc func(*sfn.SendTaskSuccessInput) error
@@ -45,16 +56,16 @@ func TestHandle(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		bodies     []string
-		publish    []error // of one notice after the other
+		publish    error // of another execution's notice
 		answer     func(*sfn.SendTaskSuccessInput) error
 		wantFailed []string
 		wantSent   int
 	}{
-		{name: "one", bodies: []string{request}, publish: []error{nil}, wantSent: 1},
-		{name: "malformed among good ones", bodies: []string{request, `{"TaskToken":"` + token + `"`, request}, publish: []error{nil, nil}, wantSent: 2},
-		{name: "a fault fails its own message alone", bodies: []string{request, request, request}, publish: []error{nil, throttled, nil}, wantFailed: []string{"b"}, wantSent: 3},
+		{name: "one", bodies: []string{request}, wantSent: 1},
+		{name: "malformed among good ones", bodies: []string{request, `{"TaskToken":"` + token + `"`, request}, wantSent: 2},
+		{name: "a fault fails its own message alone", bodies: []string{request, another, request}, publish: throttled, wantFailed: []string{"b"}, wantSent: 3},
 		{
-			name: "automatic", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			name: "automatic", bodies: []string{request}, wantSent: 1,
 			answer: func(in *sfn.SendTaskSuccessInput) error {
 				if *in.TaskToken != token || !strings.Contains(*in.Output, `"approve"`) {
 					return errors.New("wrong answer")
@@ -63,29 +74,37 @@ func TestHandle(t *testing.T) {
 			},
 		},
 		{
-			name: "automatic, throttled", bodies: []string{request}, publish: []error{nil}, wantSent: 1, wantFailed: []string{"a"},
+			name: "automatic, throttled", bodies: []string{request}, wantSent: 1, wantFailed: []string{"a"},
 			answer: func(*sfn.SendTaskSuccessInput) error { return throttled },
 		},
 		{
-			name: "automatic, timed out", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			name: "automatic, timed out", bodies: []string{request}, wantSent: 1,
 			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskTimedOut{} },
 		},
 		{
-			name: "automatic, execution gone", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			name: "automatic, execution gone", bodies: []string{request}, wantSent: 1,
 			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.TaskDoesNotExist{} },
 		},
 		{
-			name: "automatic, unknown token", bodies: []string{request}, publish: []error{nil}, wantSent: 1,
+			name: "automatic, unknown token", bodies: []string{request}, wantSent: 1,
 			answer: func(*sfn.SendTaskSuccessInput) error { return &sfntypes.InvalidToken{} },
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
-			var sent []*sns.PublishInput
+			var (
+				mu   sync.Mutex
+				sent []*sns.PublishInput
+			)
 			h := handler{
-				topic: publishFunc(func(in *sns.PublishInput) error {
+				topic: publishFunc(func(_ context.Context, in *sns.PublishInput) error {
+					mu.Lock()
+					defer mu.Unlock()
 					sent = append(sent, in)
-					return test.publish[len(sent)-1]
+					if isAnother(in) {
+						return test.publish
+					}
+					return nil
 				}),
 				topicARN: "arn:aws:sns:eu-west-1:123456789012:T",
 				log:      slog.New(slog.NewJSONHandler(&log, nil)),
@@ -120,4 +139,33 @@ func TestHandle(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A notice that hangs is reported as failed before Lambda ends the function, and the others
+// of its batch are sent.
+func TestHandleInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var sent atomic.Int32
+		h := handler{
+			topic: publishFunc(func(ctx context.Context, in *sns.PublishInput) error {
+				if isAnother(in) {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				sent.Add(1)
+				return nil
+			}),
+			log: slog.New(slog.DiscardHandler),
+		}
+		response, err := h.handle(ctx, batch(another, request, request, request, another))
+		if err != nil || ctx.Err() != nil {
+			t.Fatalf("got error %v, and the function has ended: %v", err, ctx.Err())
+		}
+		want := []events.SQSBatchItemFailure{{ItemIdentifier: "a"}, {ItemIdentifier: "e"}}
+		if diff := cmp.Diff(want, response.BatchItemFailures); diff != "" || sent.Load() != 3 {
+			t.Errorf("%d of 3 notices sent, failed messages (-want +got):\n%s", sent.Load(), diff)
+		}
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"stocktrading/lambdas/build"
 )
 
 // BuildFunctions builds the functions for this machine into the folder out, each under the name of its package. A build tag
@@ -42,10 +44,7 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 		return err
 	}
 	defer unlock()
-	// The separator at the end tells go that this is a folder. Without cgo the functions are what is deployed, and need no C
-	// compiler.
-	return goBuild(ctx, root, s, []string{"CGO_ENABLED=0"}, out+string(filepath.Separator), "./lambdas/...",
-		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","))
+	return goBuild(ctx, root, s, build.Env(runtime.GOOS, runtime.GOARCH), build.Args(out, tags...)...)
 }
 
 // BuildApp builds the CDK app and returns its executable, <root>/.build/app.
@@ -84,7 +83,8 @@ func buildAndPublish(ctx context.Context, root, pkg, name, exe string, s *Step) 
 	defer unlock()
 	// go is given the same file each time, because it doesn't link again what is up to date.
 	staged := filepath.Join(root, ".build", "stage", executable(name))
-	if err := goBuild(ctx, root, s, nil, staged, pkg); err != nil {
+	env := []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
+	if err := goBuild(ctx, root, s, env, "build", "-buildvcs=false", "-o", staged, pkg); err != nil {
 		return err
 	}
 	return publish(staged, exe)
@@ -126,9 +126,8 @@ func copyFile(from, to string, mode os.FileMode) error {
 	return errors.Join(err, target.Close())
 }
 
-// goBuild runs go build for this machine, whatever the environment says of another one. The step counts the packages. The
-// error has what the compiler says.
-func goBuild(ctx context.Context, root string, s *Step, env []string, out, pkg string, flags ...string) error {
+// goBuild runs go build with these arguments, and the step counts the packages. The error has what the compiler says.
+func goBuild(ctx context.Context, root string, s *Step, env []string, args ...string) error {
 	path, err := findGo()
 	if err != nil {
 		return err
@@ -138,24 +137,17 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, out, pkg s
 		return err
 	}
 	defer remove()
-	command := command{
-		path: path, dir: root,
-		env: append([]string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOTMPDIR=" + temporary}, env...),
-	}
-	var counted sync.WaitGroup
-	defer counted.Wait()
 	ctx, cancel := context.WithCancel(ctx)
+	var counting sync.WaitGroup
+	defer counting.Wait()
 	defer cancel()
 	c := counter{step: s, known: map[string]bool{}}
-	build := command
-	build.args = slices.Concat([]string{"build", "-v", "-buildvcs=false", "-o", out}, flags, []string{pkg})
+	build := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: root, env: append(env, "GOTMPDIR="+temporary)}
 	build.onLine = func(line string) {
-		switch {
-		case !isPackage(line):
-		case c.compiled(line):
-			counted.Go(func() { // what is left to compile, once it is seen that there is something
-				list := command
-				list.args = slices.Concat([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags, []string{pkg})
+		if isPackage(line) && c.compiled(line) { // the first one: now it is worth the time to see how many there are
+			counting.Go(func() {
+				list := build
+				list.args, list.onLine = listStale(args), nil
 				if stale, _, err := list.run(ctx); err == nil {
 					c.expect(strings.Fields(stale))
 				}
@@ -176,6 +168,13 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, out, pkg s
 		return fmt.Errorf("go build: %w\n%s", err, text)
 	}
 	return fmt.Errorf("go build: %w", err)
+}
+
+// listStale are the arguments for go to list what go build with those arguments compiles.
+func listStale(build []string) []string {
+	list := []string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}
+	out := slices.Index(build, "-o")
+	return slices.Concat(list, build[1:out], build[out+2:])
 }
 
 // isPackage says whether a line of go build -v names a package that it compiles: all that is said otherwise has a space.

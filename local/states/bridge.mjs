@@ -54,10 +54,12 @@ const tasks = new Map(); // open tasks by id
 let lastTask = 0;
 
 let machine;
+let StateMachine;
 let StatesTimeoutError;
 let timeouts; // seconds, by the name of each task state
 let waiting; // the names of the states that wait for a token
 let retryIntervals; // milliseconds, by the name of each task state; empty for what the definition says
+let endings; // what Fail states say that intrinsic functions put together, as Parameters by the state's name
 
 // send writes one report. What the pipe doesn't take at once, Node keeps for it in order.
 function send(report) {
@@ -91,8 +93,8 @@ function interpreter(validate) {
 }
 
 async function load({ definition, validate, retryMs }) {
-  const { StateMachine } = interpreter(validate);
-  StatesTimeoutError = await timeoutErrorOf(StateMachine);
+  ({ StateMachine } = interpreter(validate));
+  StatesTimeoutError = await timeoutErrorOf();
   machine = new StateMachine(JSON.parse(definition), { validationOptions: { noValidate: !validate } }); // throws a text for people
 
   const { States } = machine.definition;
@@ -112,11 +114,24 @@ async function load({ definition, validate, retryMs }) {
       if (place.ResultPath === '$') delete place.ResultPath;
     }
   }
+
+  // It takes the functions in a Fail state's paths for JSONPath, so they are kept from it (see ending).
+  endings = new Map();
+  for (const [name, state] of Object.entries(States)) {
+    const parameters = {};
+    for (const key of ['Error', 'Cause']) {
+      const path = state.Type === 'Fail' ? state[`${key}Path`] : undefined;
+      if (!path?.startsWith('States.')) continue;
+      parameters[`${key.toLowerCase()}.$`] = path;
+      delete state[`${key}Path`];
+    }
+    if (Object.keys(parameters).length > 0) endings.set(name, parameters);
+  }
 }
 
 // timeoutErrorOf returns the class of the interpreter's timeout error, which it doesn't export: the only error that
 // States.TaskFailed doesn't match.
-async function timeoutErrorOf(StateMachine) {
+async function timeoutErrorOf() {
   const task = { Type: 'Task', Resource: '', TimeoutSeconds: 0.001, End: true };
   const { result } = new StateMachine(
     { StartAt: 'Task', States: { Task: task } },
@@ -161,6 +176,7 @@ function start({ run: id, arn, name, roleArn, machineArn, machineName, input }) 
   const handlers = {};
   for (const state of timeouts.keys()) handlers[state] = input => perform(run, state, input);
 
+  run.context = context;
   const overrides = { taskResourceLocalHandlers: handlers, retryIntervalOverrides: retryIntervals };
   const execution = view.run(JSON.parse(input), { context, overrides });
   run.abort = execution.abort;
@@ -184,6 +200,7 @@ async function follow(run, execution) {
     if (run.outcome) break;
     if (event.type === 'StateEntered') {
       const { name, type, input } = event.state;
+      run.input = input;
       record(run, { is: 'entered', state: name, stateType: type, data: JSON.stringify(input) });
     } else if (event.type === 'StateExited') {
       const { name, type, output } = event.state;
@@ -198,7 +215,7 @@ async function follow(run, execution) {
   }
 
   const { output, error } = await result;
-  if (!run.outcome && error) run.outcome = { status: 'FAILED', ...failure(run, error.cause ?? error) };
+  if (!run.outcome && error) run.outcome = { status: 'FAILED', ...failure(run, error.cause ?? error), ...(await ending(run)) };
   run.outcome ??= { status: 'SUCCEEDED', data: JSON.stringify(output) };
   finish(run);
 }
@@ -219,6 +236,19 @@ function failure(run, error) {
     error: state.Error !== undefined || state.ErrorPath ? error.name : null,
     cause: state.Cause !== undefined || state.CausePath ? error.message : null,
   };
+}
+
+// ending evaluates the functions that the Fail state of a run has, with the Parameters of a Pass state.
+async function ending(run) {
+  const Parameters = endings.get(run.state);
+  if (!Parameters) return {};
+  const definition = { StartAt: 'Pass', States: { Pass: { Type: 'Pass', Parameters, End: true } } };
+  const pass = new StateMachine(definition, { validationOptions: { noValidate: true } });
+  try {
+    return await pass.run(run.input, { context: run.context }).result;
+  } catch (error) {
+    return { error: 'States.Runtime', cause: describe(error.cause ?? error) };
+  }
 }
 
 const describe = error => `An internal error occurred in state evaluation: ${error.name}: ${error.message}`;

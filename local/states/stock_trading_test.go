@@ -1,13 +1,15 @@
 package states
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 const quote = `{"stock_price":30,"symbol":"AMZN","qty":3,"quote_id":"q-1","quoted_at":"2026-01-02T03:04:05Z"}`
@@ -28,11 +30,12 @@ func stockTrading(t *testing.T, approvalTimeout string) string {
 
 // market performs the tasks of the project's state machine.
 type market struct {
-	mu       sync.Mutex
-	fail     map[string][]error // by state, one for each attempt
-	attempts map[string]int
-	tokens   chan string
-	reports  []string // messages published
+	mu        sync.Mutex
+	recommend string             // JSON
+	fail      map[string][]error // by state, one for each attempt
+	attempts  map[string]int
+	tokens    chan string
+	reports   []string // messages published
 }
 
 func (m *market) run(_ context.Context, task Task) (json.RawMessage, error) {
@@ -49,7 +52,7 @@ func (m *market) run(_ context.Context, task Task) (json.RawMessage, error) {
 	case "Check Stock Price":
 		return json.RawMessage(quote), nil
 	case "Generate Buy/Sell recommendation":
-		return json.RawMessage(`"buy"`), nil
+		return json.RawMessage(cmp.Or(m.recommend, `"buy"`)), nil
 	case "Request Human Approval":
 		m.tokens <- task.Token
 		return json.RawMessage(`{"MessageId":"1"}`), nil
@@ -71,17 +74,20 @@ func TestStockTrading(t *testing.T) {
 		}
 	}
 	quoted := []string{"Check Stock Price", "Generate Buy/Sell recommendation", "Request Human Approval"}
-	passing := &Error{"Lambda.ServiceException", "again"}
+	passing, broken := &Error{"Lambda.ServiceException", "again"}, &Error{"Broken", ""}
 	tests := []struct {
-		name     string
-		input    string
-		timeout  string
-		fail     map[string][]error
-		decide   func(*Engine, string) error
-		path     []string
-		error    string
-		outcome  string
-		attempts map[string]int
+		name      string
+		input     string
+		recommend string // JSON; "buy" if empty
+		timeout   string
+		fail      map[string][]error
+		decide    func(*Engine, string) error
+		asked     int // how often; once if 0
+		path      []string
+		error     string
+		cause     string
+		outcome   string
+		attempts  map[string]int
 	}{
 		{
 			name: "approved", decide: approve, outcome: "traded",
@@ -104,26 +110,53 @@ func TestStockTrading(t *testing.T) {
 			path: append(quoted[:3:3], "Approval Expired", "Report Result"),
 		},
 		{
+			name: "an answer without a name", decide: decide("", ""), asked: 4, outcome: "failed", error: "TradeFailed",
+			cause: "Request Human Approval failed. Trade placed: no. Id: q-1. Error: null. Cause: null",
+			path:  append(quoted[:3:3], "Describe Failure", "Report Failure", "Trade Failed"),
+		},
+		{
 			name: "a function fails twice and succeeds", decide: approve, outcome: "traded",
 			fail:     map[string][]error{"Buy Stock": {passing, passing}},
 			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Report Result"),
 			attempts: map[string]int{"Buy Stock": 3},
 		},
 		{
-			name: "a trade is rejected", decide: approve, outcome: "failed", error: "InvalidRequest",
+			name: "a trade is rejected", decide: approve, outcome: "failed", error: "TradeFailed",
+			cause:    "Buy Stock failed. Trade placed: no. Id: q-1. Error: InvalidRequest. Cause: market closed",
 			fail:     map[string][]error{"Buy Stock": {&Error{"InvalidRequest", "market closed"}}},
-			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Buy Rejected", "Report Failure", "Trade Failed"),
+			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Describe Failure", "Report Failure", "Trade Failed"),
 			attempts: map[string]int{"Buy Stock": 1},
 		},
 		{
-			name: "a trade fails", decide: decide("SellInstead", ""), outcome: "failed", error: "Broken",
-			fail: map[string][]error{"Sell Stock": {&Error{"Broken", ""}}},
-			path: append(quoted[:3:3], "Sell Stock", "Sell Failed", "Report Failure", "Trade Failed"),
+			name: "a trade fails", decide: decide("SellInstead", ""), outcome: "failed", error: "TradeFailed",
+			cause:    "Sell Stock failed. Trade placed: unknown. Id: q-1. Error: Broken. Cause: null",
+			fail:     map[string][]error{"Sell Stock": {broken, broken, broken, broken}},
+			path:     append(quoted[:3:3], "Sell Stock", "Describe Failure", "Report Failure", "Trade Failed"),
+			attempts: map[string]int{"Sell Stock": 4},
 		},
 		{
-			name: "no quote for an input that is no object", input: `["AMZN"]`, outcome: "failed", error: "InvalidInput",
-			fail: map[string][]error{"Check Stock Price": {&Error{"InvalidInput", "want an object"}}},
-			path: []string{"Check Stock Price", "Quote Failed", "Report Failure", "Trade Failed"},
+			name: "no quote for an input that is no object", input: `["AMZN"]`, outcome: "failed", error: "TradeFailed",
+			cause:    "Check Stock Price failed. Trade placed: no. Id: no-quote-for-an-input-that-is-no-object. Error: InvalidRequest. Cause: want an object",
+			fail:     map[string][]error{"Check Stock Price": {&Error{"InvalidRequest", "want an object"}}},
+			path:     []string{"Check Stock Price", "Quote Failed", "Report Failure", "Trade Failed"},
+			attempts: map[string]int{"Check Stock Price": 1},
+		},
+		{
+			name: "no recommendation", outcome: "failed", error: "TradeFailed",
+			cause: "Generate Buy/Sell recommendation failed. Trade placed: no. Id: q-1. Error: InvalidRequest. Cause: no quote",
+			fail:  map[string][]error{"Generate Buy/Sell recommendation": {&Error{"InvalidRequest", "no quote"}}},
+			path:  append(quoted[:2:2], "Describe Failure", "Report Failure", "Trade Failed"),
+		},
+		{
+			name: "a recommendation that is neither", recommend: `"hold"`, decide: approve, outcome: "failed", error: "TradeFailed",
+			cause: `Buy or Sell? failed. Trade placed: no. Id: q-1. Error: UnknownRecommendation. Cause: recommended_type is "hold", want "buy" or "sell"`,
+			path:  append(quoted[:3:3], "Buy or Sell?", "Recommendation Unknown", "Report Failure", "Trade Failed"),
+		},
+		{
+			name: "throttled for minutes", decide: approve, outcome: "traded",
+			fail:     map[string][]error{"Buy Stock": slices.Repeat([]error{&Error{"Lambda.TooManyRequestsException", "Rate Exceeded."}}, 20)},
+			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Report Result"),
+			attempts: map[string]int{"Buy Stock": 21},
 		},
 		{
 			name: "no report", decide: approve, error: "ReportNotSent", outcome: "",
@@ -131,7 +164,8 @@ func TestStockTrading(t *testing.T) {
 				&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", ""},
 				&Error{"SNS.NotFoundException", ""}, &Error{"SNS.NotFoundException", "gone"},
 			}},
-			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Report Result", "Report Not Sent", "Report Failed"),
+			cause:    `The report could not be published. Outcome: traded. Id: r-1. Error: SNS.NotFoundException. Report: {"id":"r-1","outcome":"traded","type":"Buy Stock","report_failure":{"Error":"SNS.NotFoundException","Cause":"gone"}}`,
+			path:     append(quoted[:3:3], "Buy or Sell?", "Buy Stock", "Report Result", "Report Not Sent"),
 			attempts: map[string]int{"Report Result": 4},
 		},
 	}
@@ -142,11 +176,11 @@ func TestStockTrading(t *testing.T) {
 		engines[timeout] = launch(t, stockTrading(t, timeout), func(ctx context.Context, task Task) (json.RawMessage, error) {
 			m, _ := routes.Load(task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:])
 			return m.(*market).run(ctx, task)
-		})
+		}, quickly)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := &market{fail: test.fail, attempts: map[string]int{}, tokens: make(chan string, 4)}
+			m := &market{recommend: test.recommend, fail: test.fail, attempts: map[string]int{}, tokens: make(chan string, 4)}
 			name := strings.ReplaceAll(test.name, " ", "-")
 			routes.Store(name, m)
 			e := engines["3600"]
@@ -160,7 +194,10 @@ func TestStockTrading(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if test.decide != nil {
+			for range max(test.asked, 1) {
+				if test.decide == nil {
+					break
+				}
 				if err := test.decide(e, <-m.tokens); err != nil {
 					t.Fatal(err)
 				}
@@ -171,10 +208,10 @@ func TestStockTrading(t *testing.T) {
 			if test.error != "" {
 				want = StatusFailed
 			}
-			if x.Status != want || x.Error != test.error {
-				t.Errorf("got %s with error %q (%s), want %s with %q", x.Status, x.Error, x.Cause, want, test.error)
+			if x.Status != want || x.Error != test.error || x.Cause != test.cause {
+				t.Errorf("got %s with error %q and cause %q, want %s with %q and %q", x.Status, x.Error, x.Cause, want, test.error, test.cause)
 			}
-			if diff := cmp.Diff(test.path, path(history(t, e, arn))); diff != "" {
+			if diff := gocmp.Diff(test.path, path(history(t, e, arn))); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
 			var report struct {
@@ -189,7 +226,7 @@ func TestStockTrading(t *testing.T) {
 			if got := report.Message.Input.Outcome; len(m.reports) > 1 || got != test.outcome {
 				t.Errorf("reports %s, want one of %q", m.reports, test.outcome)
 			}
-			if test.outcome != "" && report.Subject != "Stock trade: "+test.outcome {
+			if test.outcome != "" && !strings.HasPrefix(report.Subject, "Stock trade: "+test.outcome) {
 				t.Errorf("subject %q", report.Subject)
 			}
 			for state, want := range test.attempts {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -314,10 +315,10 @@ func (s *System) newTaskRunner(role string) *taskRunner {
 }
 
 func (t *taskRunner) run(ctx context.Context, task states.Task) (json.RawMessage, error) {
-	switch task.Resource {
-	case "arn:aws:states:::sqs:sendMessage.waitForTaskToken":
+	switch _, integration, _ := strings.Cut(task.Resource, ":states:::"); integration { // of any partition
+	case "sqs:sendMessage.waitForTaskToken":
 		return t.sendMessage(ctx, task.Input)
-	case "arn:aws:states:::sns:publish":
+	case "sns:publish":
 		return t.publish(ctx, task.Input)
 	default:
 		return t.invoke(ctx, task.Resource, task.Input)

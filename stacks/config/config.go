@@ -57,6 +57,7 @@ type Config struct {
 	Market          Market
 	MarketMode      MarketMode // of a real market; empty for the simulated one
 	MarketSecret    string     // the ARN of the secret that a real market's keys are in
+	Partition       string     // of AWS, such as "aws-cn"; empty for "aws". It goes with the region and has no key
 }
 
 // Stakes says who decides about a trade and with whose money it is made. The state
@@ -69,6 +70,19 @@ func (c Config) Stakes() string {
 // Default is what a deployment gets that chooses nothing.
 func Default() Config {
 	return Config{Approval: HumanApproval, ApprovalTimeout: 24 * time.Hour, Market: SimulatedMarket}
+}
+
+// Partition is the one of a region, such as "aws-cn" of cn-north-1. It is "aws" for no region.
+func Partition(region string) string {
+	for prefix, partition := range map[string]string{
+		"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc",
+		"us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f",
+	} {
+		if strings.HasPrefix(region, prefix) {
+			return partition
+		}
+	}
+	return "aws"
 }
 
 // Keys are the context keys that FromContext reads.

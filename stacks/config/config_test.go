@@ -125,3 +125,14 @@ func TestStakes(t *testing.T) {
 		})
 	}
 }
+
+func TestPartition(t *testing.T) {
+	for region, want := range map[string]string{
+		"": "aws", "eu-west-1": "aws", "us-east-1": "aws", "cn-northwest-1": "aws-cn",
+		"us-gov-west-1": "aws-us-gov", "us-iso-east-1": "aws-iso", "us-isob-east-1": "aws-iso-b",
+	} {
+		if got := config.Partition(region); got != want {
+			t.Errorf("%q is in %s, want %s", region, got, want)
+		}
+	}
+}

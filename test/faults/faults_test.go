@@ -89,7 +89,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestAllows(t *testing.T) {
-	four := []fault{throttled, throttled, throttled, throttled}
+	four := []fault{serviceFailed, serviceFailed, serviceFailed, serviceFailed}
 	approve, decline := answer{decision: decision.Approve}, answer{decision: decision.Decline}
 	for _, test := range []struct {
 		name string
@@ -108,6 +108,7 @@ func TestAllows(t *testing.T) {
 		{"no request", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestRefused}}}, []outcome{failedUntraded}},
 		{"request at the last attempt", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestDelayed}}, answers: []answer{approve}}, []outcome{traded}},
 		{"no trade", plan{faults: [places][]fault{placeTrade: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
+		{"a trade throttled four times", plan{faults: [places][]fault{placeTrade: {throttled, throttled, throttled, throttled}}, answers: []answer{approve}}, []outcome{traded}},
 		{"nobody to trade with", plan{answers: []answer{approve}, fill: notFilled}, []outcome{failedUntraded}},
 		{"somebody to trade with", plan{answers: []answer{approve}, fill: filledInPart}, []outcome{traded}},
 		{"no report", plan{faults: [places][]fault{placeReport: four}, answers: []answer{approve}}, []outcome{failedTraded}},

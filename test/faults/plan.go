@@ -114,7 +114,7 @@ const (
 	places
 )
 
-// maxAttempts is how often the definition tries: once, and three retries.
+// maxAttempts is how often the definition tries: once, and three retries. Throttling has retries of its own.
 const maxAttempts = 4
 
 // plan is what happens to one execution. It depends on the seed and on the execution's
@@ -267,7 +267,7 @@ func (d dice) answer() answer {
 
 // exhausts tells whether every attempt at a place fails.
 func (p plan) exhausts(at place) bool {
-	return len(p.faults[at]) == maxAttempts && p.faults[at][maxAttempts-1].fails()
+	return len(p.faults[at]) == maxAttempts && p.faults[at][maxAttempts-1].fails() && !slices.Contains(p.faults[at], throttled)
 }
 
 // fails tells whether an attempt with this fault has to be made again.

@@ -1,0 +1,29 @@
+// Package build is how the functions are built, for a deployment and for the local run: with
+// the same flags, and whatever else go reads from whoever builds pinned, since it would
+// change the bytes. GOARM64=v9.0 would not even run on every Arm machine of Lambda.
+package build
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// Args are go's arguments to build all functions into the folder out, each under the name of
+// its package. Build tags choose their market.
+func Args(out string, tags ...string) []string {
+	return []string{
+		"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w",
+		"-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","),
+		"-o", out + string(filepath.Separator), // which tells go that it is a folder
+		"./lambdas/...",
+	}
+}
+
+// Env is the environment for go on top of the person's own, as key=value. A value of
+// nothing would leave what `go env -w` has set, so there is one wherever it does no harm.
+func Env(goos, goarch string) []string {
+	return []string{
+		"GOOS=" + goos, "GOARCH=" + goarch, "GOARM64=v8.0", "GOAMD64=v1",
+		"CGO_ENABLED=0", "GOFLAGS=-trimpath", "GOWORK=off", "GOFIPS140=off", "GOEXPERIMENT=",
+	}
+}
