@@ -101,8 +101,9 @@ type System struct {
 	background sync.WaitGroup
 }
 
-// Start brings the system up. Its messaging part has package-level state, so there is
-// one system in a process at a time.
+// Start brings the system up. The context bounds the start alone: the system runs until
+// Close. Its messaging part has package-level state, so there is one system in a process
+// at a time.
 func Start(ctx context.Context, c Config) (_ *System, err error) {
 	listener := c.Listener
 	if listener == nil {
@@ -114,7 +115,8 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var lifetime context.Context
+	lifetime, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			listener.Close()
@@ -142,7 +144,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if s.messaging, err = startMessaging(s, listener.Addr(), c.OnNotification); err != nil {
 		return nil, err
 	}
-	if err := s.startFunctions(ctx, c); err != nil {
+	if err := s.startFunctions(lifetime, c); err != nil {
 		return nil, err
 	}
 	if err := s.startEngine(ctx, c, machine); err != nil {
@@ -154,7 +156,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	}
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	s.background.Go(func() { s.server.Serve(listener) })
-	if err := s.startEventSourceMapping(ctx); err != nil {
+	if err := s.startEventSourceMapping(lifetime); err != nil {
 		return nil, err
 	}
 	return s, nil
