@@ -34,6 +34,13 @@ const (
 	AccountID = "123456789012"
 )
 
+// requestTime is how long a request may take to arrive, its body included; the reply may
+// take longer. A connection may be idle for longer than the AWS SDKs leave theirs: if the
+// endpoint ended it first, the next request could be under way.
+var requestTime = 10 * time.Second
+
+const idleTime = 2 * time.Minute
+
 // Config is what a system is made of.
 type Config struct {
 	Assembly  *assembly.Assembly
@@ -154,7 +161,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if c.Endpoint != nil {
 		handler = c.Endpoint(handler)
 	}
-	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: handler, ReadTimeout: requestTime, IdleTimeout: idleTime}
 	s.background.Go(func() { s.server.Serve(listener) })
 	if err := s.startEventSourceMapping(lifetime); err != nil {
 		return nil, err
