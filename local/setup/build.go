@@ -46,12 +46,13 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 		"-trimpath", "-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","), "-o", out+string(filepath.Separator), "./lambdas/...")
 }
 
-// BuildApp builds the CDK app and returns its executable, <root>/.build/app.
+// BuildApp builds the CDK app and returns its executable, .build/app.
 func BuildApp(ctx context.Context, root string, p *Progress) (exe string, err error) {
-	if root, err = filepath.Abs(root); err != nil {
+	dir, err := buildDir(root)
+	if err != nil {
 		return "", fmt.Errorf("build the CDK app: %w", err)
 	}
-	exe = filepath.Join(root, ".build", executable("app"))
+	exe = filepath.Join(dir, executable("app"))
 	hint := ""
 	if _, err := os.Stat(exe); err != nil {
 		hint = "the first time takes about two minutes, later ones a few seconds"
@@ -73,7 +74,7 @@ func buildApp(ctx context.Context, root, exe string, s *Step) error {
 	}
 	defer unlock()
 	// go is given the same file each time, because it doesn't link again what is up to date.
-	staged := filepath.Join(root, ".build", "stage", executable("app"))
+	staged := filepath.Join(filepath.Dir(exe), "stage", executable("app"))
 	if err := goBuild(ctx, root, nil, "-o", staged, "."); err != nil {
 		return err
 	}

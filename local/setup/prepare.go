@@ -14,7 +14,7 @@ import (
 type Prepared struct {
 	Node      string // the node executable
 	Bridge    string // the folder of the interpreter's bridge, local/states
-	Valid     string // the folder that remembers which definitions this interpreter has found valid
+	Valid     string // the folder that remembers which definitions this interpreter has found valid; may be empty
 	Assembly  string // the folder of the synthesized cloud assembly
 	Functions string // the folder of the functions' executables
 }
@@ -22,10 +22,12 @@ type Prepared struct {
 // Prepare finds or builds everything, the independent parts at once. The context is the
 // deployment's configuration, as -c gives it to the CDK CLI.
 func Prepare(ctx context.Context, root string, context map[string]any, p *Progress) (Prepared, error) {
-	r := Prepared{
-		Bridge:    filepath.Join(root, "local", "states"),
-		Functions: filepath.Join(root, ".build", "functions"),
+	r := Prepared{Bridge: filepath.Join(root, "local", "states")}
+	build, err := buildDir(root)
+	if err != nil {
+		return r, fmt.Errorf("make a folder for what is built: %w", err)
 	}
+	r.Functions = filepath.Join(build, "functions")
 	merged, err := Context(root, context)
 	if err != nil {
 		return r, fmt.Errorf("read the context: %w", err)
