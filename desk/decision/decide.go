@@ -172,7 +172,11 @@ func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Rec
 	if who = trading.OneLine(who, maxARN); who == "" {
 		return Record{}, problem(nil, "nothing was sent, because it is unknown who decides: check the credentials")
 	}
+	defer d.forget(w.Execution)
 	if err := d.stillOpen(ctx, w); err != nil {
+		return Record{}, err
+	}
+	if err := d.inVain(ctx, w); err != nil {
 		return Record{}, err
 	}
 	m := compose(a, reason, who)
@@ -196,6 +200,17 @@ func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
 	}
 	if r, over := t.record(); over {
 		return gone(w.Execution, "nothing was sent", r)
+	}
+	return nil
+}
+
+// inVain returns an error if the state machine is being deleted. Step Functions still takes
+// answers then, and ends each execution at its next step. If it can't be asked, that is no
+// reason not to decide.
+func (d *Desk) inVain(ctx context.Context, w Wait) error {
+	out, err := d.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(d.machine.ARN)})
+	if err == nil && out.Status == types.StateMachineStatusDeleting {
+		return problem(ErrGone, "nothing was sent for %s: its state machine is being deleted, and AWS ends the execution at its next step, so nothing would be traded or reported; stop the execution", w.Name())
 	}
 	return nil
 }

@@ -70,6 +70,18 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// While a state machine is being deleted, Step Functions takes answers of which nothing comes.
+func TestDecideInVain(t *testing.T) {
+	s := &sfntest.Service{Deleting: true}
+	s.Start("order-1", noon).Ask(noon, token, sell)
+	desk := newDesk(t, s)
+	_, err := desk.Decide(t.Context(), find(t, desk, "order-1"), decision.Approve, "")
+	wantError(t, err, decision.ErrGone, "nothing was sent for order-1: its state machine is being deleted, and AWS ends the execution at its next step, so nothing would be traded or reported; stop the execution")
+	if sent := s.Calls("SendTask"); len(sent) != 0 {
+		t.Errorf("sent %q", sent)
+	}
+}
+
 func TestDecideWithoutARequest(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Append(noon, sfntest.Scheduled("sendMessage.waitForTaskToken", "{}"))

@@ -41,6 +41,10 @@ const (
 	listBurst, listRate       = 50, 1
 )
 
+// decideReserve is how many history calls List leaves for a decision when it looks again at
+// what it remembers.
+const decideReserve = 50
+
 const (
 	readers   = 16   // histories read at once
 	listPage  = 1000 // executions in a page, the API's maximum
@@ -51,8 +55,8 @@ const (
 // Desk decides about the executions of one state machine. Its methods may be called from
 // any goroutine; their errors are sentences for a person.
 type Desk struct {
-	// Progress, if set, is told how many of the running executions List has read. It is
-	// called by one goroutine at a time.
+	// Progress, if set, is told how many of the running executions List has read or
+	// remembers. It is called by one goroutine at a time.
 	Progress func(done, total int)
 
 	client    Client
@@ -60,6 +64,18 @@ type Desk struct {
 	who       func(context.Context) (string, error)
 	histories *rate.Limiter
 	lists     *rate.Limiter
+
+	listing sync.Mutex // one List at a time
+	mu      sync.Mutex
+	seen    map[string]sight // by the execution's ARN
+}
+
+// sight is what List has seen of an execution that waits.
+type sight struct {
+	wait     Wait
+	redrives int32     // of the execution; each begins another wait
+	at       time.Time // when the history was read
+	lasting  bool      // the request is on the queue: what it shows stays as it is while the wait is open
 }
 
 // New returns a desk for the executions of machine. An answer says who gave it: what who
@@ -71,34 +87,38 @@ func New(client Client, machine Machine, who func(context.Context) (string, erro
 		who:       who,
 		histories: rate.NewLimiter(historyRate, historyBurst),
 		lists:     rate.NewLimiter(listRate, listBurst),
+		seen:      map[string]sight{},
 	}
 }
 
 // List returns what waits for a decision, oldest first. An execution that is busy with
 // something else is left out; one whose request can't be read is there, with a Problem.
+//
+// A wait shows the same as long as it is open, so a later List reads the history of what
+// is new alone, and again of as many others as AWS allows without delay, those first that
+// it has not read for longest. Until then it may still show a wait that somebody else has
+// answered, if its execution runs on. Decide reads the history in any case.
 func (d *Desk) List(ctx context.Context) ([]Wait, error) {
+	d.listing.Lock()
+	defer d.listing.Unlock()
 	running, err := d.running(ctx)
 	if err != nil {
 		return nil, err
 	}
+	unknown, known := d.divide(running)
 	var (
-		mu    sync.Mutex
-		done  int
-		waits []Wait
+		mu   sync.Mutex
+		done = len(known)
 	)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for _, execution := range running {
+	for _, execution := range unknown {
 		group.Go(func() error {
-			w, open, err := d.glance(ctx, execution)
-			if err != nil {
+			if err := d.look(ctx, execution); err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if open {
-				waits = append(waits, w)
-			}
 			done++
 			if d.Progress != nil {
 				d.Progress(done, len(running))
@@ -106,11 +126,74 @@ func (d *Desk) List(ctx context.Context) ([]Wait, error) {
 			return nil
 		})
 	}
+	for _, execution := range known {
+		if d.histories.Tokens() < decideReserve {
+			break
+		}
+		group.Go(func() error { return d.look(ctx, execution) })
+	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	return d.Seen(), nil
+}
+
+// divide forgets what does not run, and returns the executions whose history must be read
+// and those that are remembered, of which the one comes first that was not read for longest.
+func (d *Desk) divide(running []types.ExecutionListItem) (unknown, known []types.ExecutionListItem) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	runs := map[string]sight{}
+	for _, execution := range running {
+		s, ok := d.seen[aws.ToString(execution.ExecutionArn)]
+		expired := !s.wait.Deadline.IsZero() && !time.Now().Before(s.wait.Deadline)
+		if !ok || !s.lasting || expired || s.redrives != aws.ToInt32(execution.RedriveCount) {
+			unknown = append(unknown, execution)
+			continue
+		}
+		runs[s.wait.Execution] = s
+		known = append(known, execution)
+	}
+	d.seen = runs
+	slices.SortStableFunc(known, func(a, b types.ExecutionListItem) int {
+		return runs[*a.ExecutionArn].at.Compare(runs[*b.ExecutionArn].at)
+	})
+	return unknown, known
+}
+
+// look reads whether an execution waits, and remembers it.
+func (d *Desk) look(ctx context.Context, execution types.ExecutionListItem) error {
+	s, open, err := d.glance(ctx, execution)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if open {
+		d.seen[s.wait.Execution] = s
+	} else {
+		delete(d.seen, aws.ToString(execution.ExecutionArn))
+	}
+	return nil
+}
+
+// forget makes the next List read an execution's history.
+func (d *Desk) forget(execution string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.seen, execution)
+}
+
+// Seen returns what List has found so far or remembers, oldest first.
+func (d *Desk) Seen() []Wait {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var waits []Wait
+	for _, s := range d.seen {
+		waits = append(waits, s.wait)
+	}
 	slices.SortFunc(waits, byAge)
-	return waits, nil
+	return waits
 }
 
 // running lists the executions that have not ended.
@@ -146,18 +229,22 @@ func (d *Desk) running(ctx context.Context) ([]types.ExecutionListItem, error) {
 }
 
 // glance tells whether a running execution waits, by the few newest events of its history.
-func (d *Desk) glance(ctx context.Context, execution types.ExecutionListItem) (w Wait, open bool, err error) {
+func (d *Desk) glance(ctx context.Context, execution types.ExecutionListItem) (s sight, open bool, err error) {
 	arn := aws.ToString(execution.ExecutionArn)
+	s = sight{redrives: aws.ToInt32(execution.RedriveCount), at: time.Now()}
 	t, err := d.history(ctx, arn, glance, func(e types.HistoryEvent) bool { return asks(e) || closes(e) })
 	switch {
 	case errors.Is(err, errThisExecution):
-		return Wait{Execution: arn, Since: aws.ToTime(execution.StartDate), Problem: err.Error()}, true, nil
+		s.wait = Wait{Execution: arn, Since: aws.ToTime(execution.StartDate), Problem: err.Error()}
+		return s, true, nil
 	case err != nil:
-		return Wait{}, false, err
+		return sight{}, false, err
 	case t.found == nil || !asks(*t.found):
-		return Wait{}, false, nil
+		return sight{}, false, nil
 	}
-	return readWait(arn, *t.found), true, nil
+	s.wait = readWait(arn, *t.found)
+	s.lasting = slices.ContainsFunc(t.after, func(e types.HistoryEvent) bool { return e.Type == types.HistoryEventTypeTaskSubmitted })
+	return s, true, nil
 }
 
 // Find returns the open wait of an execution, which is named by its ARN or its name. The
@@ -181,6 +268,7 @@ func (d *Desk) Find(ctx context.Context, execution string) (Wait, error) {
 		return Wait{}, t.notYet(arn)
 	}
 	if r, over := t.record(); over {
+		d.forget(arn)
 		return Wait{}, gone(arn, "nothing was sent", r)
 	}
 	return readWait(arn, *t.found), nil

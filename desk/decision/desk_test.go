@@ -149,6 +149,175 @@ func TestListOfHundreds(t *testing.T) {
 	})
 }
 
+// A List reads what is new, and of what it remembers as much as it may without delay.
+func TestListRemembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const total = 450
+		s := &sfntest.Service{}
+		for i := range total {
+			s.Start(fmt.Sprintf("order-%03d", i), time.Now()).Ask(time.Now(), token, sell)
+		}
+		var mu sync.Mutex
+		reads := map[string]int{}
+		s.OnHistory = func(_ context.Context, arn string, call func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			reads[arn]++
+			return call()
+		}
+		desk := newDesk(t, s)
+		list := func(want int) (calls int, took time.Duration) {
+			t.Helper()
+			before, began := len(s.Calls("GetExecutionHistory")), time.Now()
+			waits, err := desk.List(t.Context())
+			if err != nil || len(waits) != want {
+				t.Errorf("%d wait and error %v, want %d", len(waits), err, want)
+			}
+			return len(s.Calls("GetExecutionHistory")) - before, time.Since(began)
+		}
+		if calls, took := list(total); calls != total || took < 24*time.Second {
+			t.Errorf("the first list takes %d calls and %v, want %d and 25 s", calls, took, total)
+		}
+		s.Start("new", time.Now()).Ask(time.Now(), token, sell)
+		if calls, took := list(total + 1); calls != 1 || took > time.Second {
+			t.Errorf("a list with a new one takes %d calls and %v, want 1 at once", calls, took)
+		}
+		for range 4 {
+			time.Sleep(20 * time.Second) // 200 calls more
+			if calls, took := list(total + 1); calls < 130 || calls > 200 || took > 0 {
+				t.Errorf("a list later takes %d calls and %v, want some 150 at once", calls, took)
+			}
+		}
+		for arn, n := range reads {
+			if n < 2 {
+				t.Errorf("%s is never read again", arn)
+			}
+		}
+	})
+}
+
+// What List remembers is given up when it may no longer be so, also where the calls that
+// are left are kept for decisions.
+func TestListGivesUp(t *testing.T) {
+	moved := []types.HistoryEvent{sfntest.Succeeded("{}"), sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Task", "Sell Stock")}
+	for _, test := range []struct {
+		name   string
+		others int // that wait too, and take the calls
+		event  func(t *testing.T, d *decision.Desk, s *sfntest.Service, x *sfntest.Execution)
+		waits  bool // the execution still does, for all that the list knows
+		reads  int  // of its history by the second list
+	}{
+		{"nothing", 200, func(*testing.T, *decision.Desk, *sfntest.Service, *sfntest.Execution) {}, true, 0},
+		{"nothing, and there are calls left", 0, func(*testing.T, *decision.Desk, *sfntest.Service, *sfntest.Execution) {}, true, 1},
+		{"answered by somebody else", 0, func(_ *testing.T, _ *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			x.Append(time.Now(), moved...)
+		}, false, 1},
+		{"answered by somebody else, and no calls left", 200, func(_ *testing.T, _ *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			x.Append(time.Now(), moved...)
+		}, true, 0},
+		{"answered by somebody else, and found out", 200, func(t *testing.T, d *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			x.Append(time.Now(), moved...)
+			if _, err := d.Find(t.Context(), x.Name); !errors.Is(err, decision.ErrGone) {
+				t.Errorf("found: %v", err)
+			}
+		}, false, 1},
+		{"answered here", 200, func(t *testing.T, d *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			if _, err := d.Decide(t.Context(), find(t, d, x.Name), decision.Approve, ""); err != nil {
+				t.Error(err)
+			}
+		}, false, 1},
+		{"ended", 200, func(_ *testing.T, _ *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			x.Append(time.Now(), sfntest.Event("ExecutionAborted"))
+		}, false, 0},
+		{"expired", 200, func(_ *testing.T, _ *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			time.Sleep(time.Hour)
+			x.Append(time.Now(), sfntest.Event("TaskTimedOut"))
+		}, false, 1},
+		{"redriven", 200, func(_ *testing.T, _ *decision.Desk, _ *sfntest.Service, x *sfntest.Execution) {
+			x.Redrives++
+			x.Append(time.Now(), sfntest.Event("ExecutionAborted"), sfntest.Event("ExecutionRedriven"))
+		}, false, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sfntest.Service{}
+				x := s.Start("order", time.Now()).Ask(time.Now(), token, sell)
+				for i := range test.others {
+					s.Start(fmt.Sprint(i), time.Now()).Ask(time.Now(), fmt.Sprint(i), sell)
+				}
+				desk := newDesk(t, s)
+				if _, err := desk.List(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				test.event(t, desk, s, x)
+				var mu sync.Mutex
+				reads := 0
+				s.OnHistory = func(_ context.Context, arn string, call func() (*sfn.GetExecutionHistoryOutput, error)) (*sfn.GetExecutionHistoryOutput, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if arn == sfntest.Arn(x.Name) {
+						reads++
+					}
+					return call()
+				}
+				waits, err := desk.List(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if is := slices.ContainsFunc(waits, func(w decision.Wait) bool { return w.Name() == x.Name }); is != test.waits || reads != test.reads {
+					t.Errorf("waits: %v after %d reads, want %v after %d", is, reads, test.waits, test.reads)
+				}
+			})
+		})
+	}
+}
+
+// A request that is not on the queue yet may be sent anew, with another token.
+func TestListRemembersWhatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sfntest.Service{}
+		for i := range 200 {
+			s.Start(fmt.Sprint(i), time.Now()).Ask(time.Now(), token, sell)
+		}
+		parameters := func(symbol string) string {
+			return `{"MessageBody":{"Input":` + sfntest.Quote(symbol, 62, 5, "sell") + `,"TaskToken":"` + token + `","Execution":"` + sfntest.Arn("order") + `","EnteredTime":"2026-01-02T03:04:05Z","TimeoutSeconds":3600}}`
+		}
+		x := s.Start("order", time.Now()).Append(time.Now(), sfntest.Scheduled("sendMessage.waitForTaskToken", parameters("OLD")))
+		desk := newDesk(t, s)
+		for _, want := range []string{"OLD", "NEW"} {
+			waits, err := desk.List(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(waits, func(w decision.Wait) bool { return w.Name() == x.Name })
+			if i < 0 || waits[i].Quote.Symbol != want {
+				t.Errorf("the list doesn't have %s of %s", x.Name, want)
+			}
+			x.Append(time.Now(), sfntest.Event("TaskSubmitFailed"), sfntest.Scheduled("sendMessage.waitForTaskToken", parameters("NEW")))
+		}
+	})
+}
+
+// A wait of a list that is asked anew can't be answered with what was remembered.
+func TestDecideOnWhatIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sfntest.Service{}
+		x := s.Start("order", time.Now()).Ask(time.Now(), token, sell)
+		desk := newDesk(t, s)
+		waits, err := desk.List(t.Context())
+		if err != nil || len(waits) != 1 {
+			t.Fatal(waits, err)
+		}
+		x.Append(time.Now(), sfntest.Event("TaskTimedOut")).Wait(time.Now(), "another "+token, sell)
+		if _, err := desk.Decide(t.Context(), waits[0], decision.Approve, ""); !errors.Is(err, decision.ErrGone) {
+			t.Errorf("got error %v", err)
+		}
+		if sent := s.Calls("SendTask"); len(sent) != 0 {
+			t.Errorf("sent %q", sent)
+		}
+	})
+}
+
 func TestListCountsAnExecutionOnce(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Ask(noon, token, sell)

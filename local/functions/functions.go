@@ -34,6 +34,12 @@ const (
 	defaultConcurrency = 4
 )
 
+// requestTime is how long a request to the Runtime API may take to arrive, its body included; a poll may wait for its
+// reply as long as it likes. A connection may be idle for longer than Go's HTTP client leaves its own.
+var requestTime = 10 * time.Second
+
+const idleTime = 2 * time.Minute
+
 // Function is a function to run.
 type Function struct {
 	Name      string
@@ -135,7 +141,7 @@ func Start(ctx context.Context, config Config) (*Pool, error) {
 		return nil, fmt.Errorf("listen for functions: %w", err)
 	}
 	p.address = listener.Addr().String()
-	p.server = &http.Server{Handler: p.runtimeAPI()}
+	p.server = &http.Server{Handler: p.runtimeAPI(), ReadTimeout: requestTime, IdleTimeout: idleTime}
 	go p.server.Serve(listener)
 
 	for _, f := range p.functions {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -321,6 +323,30 @@ func TestRuntimeAPIRefuses(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// A request that stops half-way is not waited for; a process waits for work as long as it takes.
+func TestRequestTime(t *testing.T) {
+	defer func(before time.Duration) { requestTime = before }(requestTime)
+	requestTime = 100 * time.Millisecond
+	p, _ := start(t, nil)
+	first := mustInvoke(t, p, request{}).PID
+	c, err := net.Dial("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST /x/2018-06-01/runtime/init/error HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection stays open")
+	}
+	time.Sleep(3 * requestTime)
+	if again := mustInvoke(t, p, request{}).PID; again != first {
+		t.Errorf("process %d gets the work, want %d, which waits for it", again, first)
 	}
 }
 

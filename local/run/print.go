@@ -33,10 +33,11 @@ type printer struct {
 // progress is what is remembered of an execution while it runs.
 type progress struct {
 	started time.Time
-	entered time.Time // its current state
-	output  string    // of the task that has just succeeded
-	failed  bool      // the task has just failed
-	choice  string    // the choice that it has just left
+	state   string // its current one
+	entered time.Time
+	output  string // of the task that has just succeeded
+	failed  bool   // the task has just failed
+	choice  string // the choice that it has just left
 }
 
 func newPrinter(out io.Writer, many bool) *printer {
@@ -108,7 +109,7 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 			p.step(executionARN, good("✓"), x.choice, took, "→ "+e.Details.Name)
 			x.choice = ""
 		}
-		x.entered = e.Timestamp.Time
+		x.state, x.entered = e.Details.Name, e.Timestamp.Time
 		if e.Type == "FailStateEntered" {
 			p.step(executionARN, bad("✗"), e.Details.Name, untimed, "")
 		}
@@ -124,7 +125,7 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 	case e.Type == "LambdaFunctionSucceeded", e.Type == "TaskSucceeded":
 		x.output, x.failed = e.Details.Output, false
 	case e.Type == "TaskSubmitted":
-		p.step(executionARN, note("…"), "Request Human Approval", untimed, "waits for a decision")
+		p.step(executionARN, note("…"), x.state, untimed, "waits for a decision")
 		tell(p.waiting, struct{}{})
 	case e.Type == "LambdaFunctionFailed", e.Type == "LambdaFunctionTimedOut", e.Type == "TaskFailed", e.Type == "TaskTimedOut":
 		x.failed = true

@@ -102,20 +102,22 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// buildDesk builds the desk once, into a folder in which go finds it up to date the next time.
-var buildDesk = sync.OnceValues(func() (exe string, err error) {
+var buildDesk = sync.OnceValues(func() (exe string, err error) { return build("desk") })
+
+// build builds a command, into a folder in which go finds it up to date the next time.
+func build(name string) (exe string, err error) {
 	root, err := setup.Root()
 	if err != nil {
 		return "", err
 	}
-	exe = filepath.Join(root, ".build", "test", "desk.exe")
-	build := exec.Command("go", "build", "-o", exe, "./desk")
+	exe = filepath.Join(root, ".build", "test", name+".exe")
+	build := exec.Command("go", "build", "-o", exe, "./"+name)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build desk: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return exe, nil
-})
+}
 
 // environment is all that the desk and the AWS CLI get: nothing of this machine's own AWS configuration.
 func (s *served) environment(t *testing.T, accessKey string) []string {
@@ -538,5 +540,61 @@ func TestInterrupt(t *testing.T) {
 	cancel() // most likely while something is being built
 	if status := <-ended; status != exitInterrupted && status != exitSucceeded {
 		t.Errorf("status %d:\n%s", status, &out)
+	}
+}
+
+// Ctrl-C ends a start in which Node hangs, and a second one an end that takes long.
+func TestCtrlC(t *testing.T) {
+	exe, err := build("local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, bridge, shows string
+		signals, status     int
+	}{
+		{"while Node hangs at the start", "exec sleep 60", "hangs", 1, exitInterrupted},
+		{"twice while Node hangs at the end", `"$NODE" "$@"; exec sleep 20`, "The system is up", 2, -1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			script := "#!/bin/sh\ncase $1 in *bridge.mjs) trap '' INT; echo hangs >\"$SAID\"; " + test.bridge + ";; *) exec \"$NODE\" \"$@\";; esac\n"
+			if err := os.WriteFile(filepath.Join(dir, "node"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			said := filepath.Join(dir, "said")
+			var out buffer
+			cmd := exec.Command(exe, "-serve")
+			cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "NODE="+node, "SAID="+said)
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Process.Kill()
+			for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+				text, _ := os.ReadFile(said)
+				if strings.Contains(out.String()+string(text), test.shows) {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("it does not come so far:\n%s", &out)
+				}
+			}
+			began := time.Now()
+			for range test.signals {
+				if err := cmd.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			cmd.Wait()
+			if took := time.Since(began); cmd.ProcessState.ExitCode() != test.status || took > 5*time.Second {
+				t.Errorf("status %d after %v, want %d at once:\n%s", cmd.ProcessState.ExitCode(), took, test.status, &out)
+			}
+		})
 	}
 }

@@ -47,21 +47,22 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 	return goBuild(ctx, root, s, build.Env(runtime.GOOS, runtime.GOARCH), build.Args(out, tags...)...)
 }
 
-// BuildApp builds the CDK app and returns its executable, <root>/.build/app.
+// BuildApp builds the CDK app and returns its executable, .build/app.
 func BuildApp(ctx context.Context, root string, p *Progress) (exe string, err error) {
 	return buildProgram(ctx, root, ".", "app", "the CDK app", "about two minutes the first time", p)
 }
 
-// BuildRun builds the local run and returns its executable, <root>/.build/run.
+// BuildRun builds the local run and returns its executable, .build/run.
 func BuildRun(ctx context.Context, root string, p *Progress) (exe string, err error) {
 	return buildProgram(ctx, root, "./local/run", "run", "the local run", "about a minute the first time", p)
 }
 
 func buildProgram(ctx context.Context, root, pkg, name, title, hint string, p *Progress) (exe string, err error) {
-	if root, err = filepath.Abs(root); err != nil {
+	dir, err := buildDir(root)
+	if err != nil {
 		return "", fmt.Errorf("build %s: %w", title, err)
 	}
-	exe = filepath.Join(root, ".build", executable(name))
+	exe = filepath.Join(dir, executable(name))
 	if _, err := os.Stat(exe); err == nil {
 		hint = ""
 	}
@@ -82,7 +83,7 @@ func buildAndPublish(ctx context.Context, root, pkg, name, exe string, s *Step) 
 	}
 	defer unlock()
 	// go is given the same file each time, because it doesn't link again what is up to date.
-	staged := filepath.Join(root, ".build", "stage", executable(name))
+	staged := filepath.Join(filepath.Dir(exe), "stage", executable(name))
 	env := []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
 	if err := goBuild(ctx, root, s, env, "build", "-buildvcs=false", "-o", staged, pkg); err != nil {
 		return err

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 type Prepared struct {
 	Node      string // the node executable
 	Bridge    string // the folder of the interpreter's bridge, local/states
-	Valid     string // the folder that remembers which definitions this interpreter has found valid
+	Valid     string // the folder that remembers which definitions this interpreter has found valid; may be empty
 	Assembly  string // the folder of the synthesized cloud assembly
 	Functions string // the folder of the functions' executables
 }
@@ -20,12 +21,14 @@ type Prepared struct {
 // Prepare finds or builds everything, the independent parts at once. The context is the
 // deployment's configuration, as -c gives it to the CDK CLI, and the tags are those that the
 // functions are built with.
-func Prepare(ctx context.Context, root string, context map[string]any, tags []string, p *Progress) (r Prepared, err error) {
-	r = Prepared{
-		Bridge: filepath.Join(root, "local", "states"),
-		// A folder for each set of tags, so that none has to be made again for another.
-		Functions: filepath.Join(root, ".build", strings.Join(append([]string{"functions"}, tags...), "-")),
+func Prepare(ctx context.Context, root string, context map[string]any, tags []string, p *Progress) (Prepared, error) {
+	r := Prepared{Bridge: filepath.Join(root, "local", "states")}
+	build, err := buildDir(root)
+	if err != nil {
+		return r, fmt.Errorf("make a folder for what is built: %w", err)
 	}
+	// A folder for each set of tags, so that none has to be made again for another.
+	r.Functions = filepath.Join(build, strings.Join(append([]string{"functions"}, tags...), "-"))
 	if r.Node, err = Node(ctx); err != nil {
 		return r, err
 	}

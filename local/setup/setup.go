@@ -8,6 +8,7 @@ package setup
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,13 +117,38 @@ func lock(ctx context.Context, root, name, waitsFor string, s *Step) (unlock fun
 	return func() { l.Unlock() }, nil
 }
 
-// buildDir returns the folder for what is built, which is there then.
+// buildDir returns the folder for what is built, which is there then: the project's .build or, where that can't be written,
+// one for this project among the person's caches.
 func buildDir(root string) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(root, ".build"))
 	if err != nil {
 		return "", err
 	}
-	return dir, os.MkdirAll(dir, 0o755)
+	problem := makeWritable(dir)
+	if problem == nil {
+		return dir, nil
+	}
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		return "", problem
+	}
+	dir = filepath.Join(caches, module, fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:16])
+	if makeWritable(dir) != nil {
+		return "", problem
+	}
+	return dir, nil
+}
+
+// makeWritable makes a folder, unless it is there. Its error says why nothing can be written to it.
+func makeWritable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	trial, err := os.CreateTemp(dir, "tmp")
+	if err != nil {
+		return err
+	}
+	return errors.Join(trial.Close(), os.Remove(trial.Name()))
 }
 
 // temporaryDir makes a folder for the temporary files of a program that may end before it has removed them: go when it is

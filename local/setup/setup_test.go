@@ -244,6 +244,47 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// Where .build can't be written, what is built goes among the person's caches, for each project apart.
+func TestBuildDirThatCannotBeWritten(t *testing.T) {
+	caches := t.TempDir()
+	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} { // by the system
+		t.Setenv(name, caches)
+	}
+	roots := []string{t.TempDir(), t.TempDir()}
+	dirs := map[string]bool{}
+	for _, root := range append(roots, roots...) {
+		write(t, root, map[string]string{".build": "a file"})
+		dir, err := buildDir(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(dir, caches) {
+			t.Errorf("%s is not among the caches in %s", dir, caches)
+		}
+		write(t, dir, map[string]string{"sub/file": ""})
+		dirs[dir] = true
+	}
+	if len(dirs) != 2 {
+		t.Errorf("two projects have the folders %v", dirs)
+	}
+
+	write(t, roots[0], map[string]string{"caches": "a file"})
+	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} {
+		t.Setenv(name, filepath.Join(roots[0], "caches"))
+	}
+	if dir, err := buildDir(roots[0]); err == nil || !strings.Contains(err.Error(), ".build") {
+		t.Errorf("got %q, %v; want an error that names .build", dir, err)
+	}
+}
+
+func TestValidDirThatCannotBeMade(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, map[string]string{"package-lock.json": "{}", ".build/valid": "a file"})
+	if dir, err := ValidDir(root); dir != "" || err != nil {
+		t.Errorf("got %q, %v; want none", dir, err)
+	}
+}
+
 func TestLastLines(t *testing.T) {
 	got := lastLines("one\n\ntwo \r\n  three\n\n", 2)
 	if diff := cmp.Diff("two\n  three", got); diff != "" {

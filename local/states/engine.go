@@ -144,7 +144,7 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 func (e *Engine) start(ctx context.Context) error {
 	e.node = exec.Command(e.config.Node, filepath.Join(e.config.Dir, "bridge.mjs"))
 	e.node.Stderr = e.stderr
-	e.node.WaitDelay = stopPatience
+	e.node.WaitDelay = time.Second // something that Node left behind may still hold its output
 	stdin, err := e.node.StdinPipe()
 	if err != nil {
 		return fmt.Errorf("open stdin of %s: %w", e.config.Node, err)
@@ -177,14 +177,16 @@ func (e *Engine) start(ctx context.Context) error {
 		err = e.down
 	case <-ctx.Done():
 		err = fmt.Errorf("run interpreter: %w", ctx.Err())
-	}
-	if err == nil && validate && known != "" {
-		err = os.WriteFile(known, nil, 0o644)
+		stdout.Close() // for which read kills Node: it may hang
 	}
 	if err != nil {
 		e.Close()
+		return err
 	}
-	return err
+	if validate && known != "" {
+		_ = os.WriteFile(known, nil, 0o644) // without it, the next start validates again
+	}
+	return nil
 }
 
 // known is the file that tells by being there that the definition is valid. It is empty if nothing is to be remembered.

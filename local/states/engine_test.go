@@ -597,6 +597,7 @@ func TestCatchIntoNoObject(t *testing.T) {
 
 func TestFailState(t *testing.T) {
 	t.Parallel()
+	long := func(n int) string { return strings.Repeat("ü", n) } // a limit in characters, not in bytes
 	tests := []struct{ name, fields, input, error, cause string }{
 		{"nothing", ``, `{}`, "", ""},
 		{"both", `,"Error":"E","Cause":"c"`, `{}`, "E", "c"},
@@ -604,6 +605,14 @@ func TestFailState(t *testing.T) {
 		{
 			"a path to no string", `,"ErrorPath":"$.e"`, `{"e":null}`, "States.Runtime",
 			"Path expression '$.e' evaluated to null, but expected a string",
+		},
+		{
+			"as long as may be", `,"ErrorPath":"$.e","CausePath":"$.c"`, `{"e":"` + long(256) + `","c":"` + long(32768) + `"}`,
+			long(256), long(32768),
+		},
+		{
+			"too long", `,"ErrorPath":"$.e","CausePath":"$.c"`, `{"e":"` + long(257) + `","c":"` + long(32769) + `"}`,
+			long(256), long(32768),
 		},
 	}
 	states := map[string]string{}
@@ -616,6 +625,9 @@ func TestFailState(t *testing.T) {
 			x, events := runCase(t, e, test.name, test.input)
 			if x.Status != StatusFailed || x.Error != test.error || x.Cause != test.cause {
 				t.Errorf("got %+v", x)
+			}
+			if d := events[len(events)-1].Details; d.Error != test.error || d.Cause != test.cause {
+				t.Errorf("the history has %+v", d)
 			}
 			if diff := cmp.Diff([]string{"FailStateEntered", "ExecutionFailed"}, eventTypes(events)); diff != "" {
 				t.Errorf("types (-want +got):\n%s", diff)
@@ -775,6 +787,13 @@ func TestStartRemembersValidDefinitions(t *testing.T) {
 	if err := start(bad, ""); err == nil {
 		t.Error("an invalid definition is taken where nothing is remembered")
 	}
+	// What can't be remembered is no reason to fail: here the folder is a file.
+	if err := start(good, os.DevNull); err != nil {
+		t.Errorf("a valid definition that can't be remembered: %v", err)
+	}
+	if err := start(bad, os.DevNull); err == nil {
+		t.Error("an invalid definition is taken where nothing can be remembered")
+	}
 }
 
 func TestStartEndsWithItsContext(t *testing.T) {
@@ -784,6 +803,22 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	c := config(oneTask(publish, ""), nil)
 	if _, err := Start(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+
+	// Node hangs before it reads anything, and something that it started holds its output.
+	node := filepath.Join(t.TempDir(), "node")
+	if err := os.WriteFile(node, []byte("#!/bin/sh\nsleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.Node = node
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := Start(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 

@@ -241,6 +241,7 @@ func (e *Engine) end(x *execution, at Time, status Status, output, name, cause s
 		t.cancel()
 	}
 	x.stopTimer()
+	name, cause = shorten(name, maxError), shorten(cause, maxCause) // a Fail state's may be longer than what a history takes
 	x.status, x.stop, x.output = status, at, output
 	details := Details{Output: output, Error: name, Cause: cause}
 	switch status {

@@ -36,6 +36,13 @@ const (
 	AccountID = "123456789012"
 )
 
+// requestTime is how long a request may take to arrive, its body included; the reply may
+// take longer. A connection may be idle for longer than the AWS SDKs leave theirs: if the
+// endpoint ended it first, the next request could be under way.
+var requestTime = 10 * time.Second
+
+const idleTime = 2 * time.Minute
+
 // Config is what a system is made of.
 type Config struct {
 	Assembly  *assembly.Assembly
@@ -121,8 +128,9 @@ type System struct {
 	background sync.WaitGroup
 }
 
-// Start brings the system up. Its messaging part has package-level state, so there is
-// one system in a process at a time.
+// Start brings the system up. The context bounds the start alone: the system runs until
+// Close. Its messaging part has package-level state, so there is one system in a process
+// at a time.
 func Start(ctx context.Context, c Config) (_ *System, err error) {
 	listener := c.Listener
 	if listener == nil {
@@ -134,7 +142,8 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var lifetime context.Context
+	lifetime, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			listener.Close()
@@ -162,7 +171,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if s.messaging, err = startMessaging(s, listener.Addr(), c.OnNotification); err != nil {
 		return nil, err
 	}
-	if err := s.startFunctions(ctx, c); err != nil {
+	if err := s.startFunctions(lifetime, c); err != nil {
 		return nil, err
 	}
 	if err := s.startEngine(ctx, c, machine); err != nil {
@@ -172,9 +181,9 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 	if c.Endpoint != nil {
 		handler = c.Endpoint(handler)
 	}
-	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: handler, ReadTimeout: requestTime, IdleTimeout: idleTime}
 	s.background.Go(func() { s.server.Serve(listener) })
-	if err := s.startEventSourceMapping(ctx); err != nil {
+	if err := s.startEventSourceMapping(lifetime); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -3,6 +3,9 @@ package system_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -234,6 +237,17 @@ func TestStartFails(t *testing.T) {
 		if s != nil || err == nil || !strings.Contains(err.Error(), "no-such-node") {
 			t.Fatalf("got %v, %v; want an error that names the missing program", s, err)
 		}
+	}
+	c.Node = filepath.Join(t.TempDir(), "node") // hangs
+	if err := os.WriteFile(c.Node, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	s, err := system.Start(ctx, c)
+	if took := time.Since(began); s != nil || !errors.Is(err, context.DeadlineExceeded) || took > 5*time.Second {
+		t.Errorf("got %v, %v after %v; want the end of the context, at once", s, err, took)
 	}
 }
 

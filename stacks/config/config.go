@@ -151,10 +151,12 @@ func (c *Config) set(key, value string) (allowed string, valid bool) {
 	case "marketSecret":
 		c.MarketSecret = value
 		return `a secret's full ARN, such as "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpaca-AbCdEf"`, secretARN.MatchString(value)
-	default: // approvalTimeout
+	case "approvalTimeout":
 		d, err := time.ParseDuration(value)
 		c.ApprovalTimeout = d
 		return `a duration in whole seconds from "1s" to "336h" (14 days), such as "90s" or "24h"`,
 			err == nil && d == d.Truncate(time.Second) && d >= MinApprovalTimeout && d <= MaxApprovalTimeout
+	default:
+		return "nothing, because there is no such key", false
 	}
 }

@@ -321,7 +321,7 @@ func (r *run) execute(ctx context.Context, x *execution) error {
 	if x.end, err = r.readEnd(x, arn); err != nil || !x.end.asked || r.control != nil {
 		return err
 	}
-	// One poller serves the queue: executions that came faster than it can serve would have their requests expire there.
+	// Five pollers serve the queue: executions that came faster than they can serve would have their requests expire there.
 	select {
 	case <-x.noticed:
 	case <-time.After(patience):

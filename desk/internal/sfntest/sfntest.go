@@ -36,6 +36,7 @@ type Service struct {
 	OnStart   func(call func() *Execution) error                 // without it nothing follows the start
 
 	Definition string // of the state machine
+	Deleting   bool   // the state machine is being deleted
 
 	// Page, if not 0, is the most that a page of a list or a history holds.
 	Page int
@@ -47,10 +48,11 @@ type Service struct {
 
 // Execution is one execution of the state machine. Its history is what is appended to it.
 type Execution struct {
-	Name  string
-	Input string // {} if empty
-	Error string // of one that failed
-	Cause string
+	Name     string
+	Input    string // {} if empty
+	Error    string // of one that failed
+	Cause    string
+	Redrives int32
 
 	service *Service
 	start   time.Time
@@ -192,7 +194,7 @@ func (s *Service) list(in *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, 
 	var all []types.ExecutionListItem
 	for _, x := range slices.Backward(s.executions) { // the newest first, as on AWS
 		if status := x.status(); in.StatusFilter == "" || status == in.StatusFilter {
-			all = append(all, types.ExecutionListItem{ExecutionArn: aws.String(Arn(x.Name)), Name: aws.String(x.Name), StartDate: aws.Time(x.start), Status: status})
+			all = append(all, types.ExecutionListItem{ExecutionArn: aws.String(Arn(x.Name)), Name: aws.String(x.Name), StartDate: aws.Time(x.start), Status: status, RedriveCount: aws.Int32(x.Redrives)})
 		}
 	}
 	page, next, err := paginate(all, in.NextToken, in.MaxResults, s.Page)
@@ -249,7 +251,11 @@ func (s *Service) DescribeStateMachine(_ context.Context, in *sfn.DescribeStateM
 	if aws.ToString(in.StateMachineArn) != Machine {
 		return nil, &types.StateMachineDoesNotExist{}
 	}
-	return &sfn.DescribeStateMachineOutput{StateMachineArn: in.StateMachineArn, Definition: aws.String(s.Definition)}, nil
+	status := types.StateMachineStatusActive
+	if s.Deleting {
+		status = types.StateMachineStatusDeleting
+	}
+	return &sfn.DescribeStateMachineOutput{StateMachineArn: in.StateMachineArn, Definition: aws.String(s.Definition), Status: status}, nil
 }
 
 // GetExecutionHistory returns a page of an execution's history.
