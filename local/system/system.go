@@ -48,6 +48,11 @@ type Config struct {
 	Secrets     map[string]string
 	Environment map[string]string
 
+	// Token is what every request to the endpoint has to show as its session token, as
+	// AWSConfig and the functions do. Without one the endpoint serves every user of this
+	// machine.
+	Token string
+
 	// Optional observers. The first two are called from one goroutine at a time.
 	OnEvent        func(executionARN string, e states.HistoryEvent)
 	OnNotification func(Notification)
@@ -87,6 +92,7 @@ type Invoker func(ctx context.Context, functionARN string, payload []byte) ([]by
 // System is a running stack.
 type System struct {
 	endpoint   string
+	token      string
 	stack      *assembly.Stack
 	machineARN string
 	principals principals
@@ -110,7 +116,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
 		}
 	}
-	s := &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog, secrets: newSecrets(c.Secrets)}
+	s := &System{endpoint: "http://" + listener.Addr().String(), token: c.Token, log: c.OnLog, secrets: newSecrets(c.Secrets)}
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}
@@ -261,6 +267,9 @@ func (s *System) Close() error {
 // Endpoint is the base URL for AWS clients.
 func (s *System) Endpoint() string { return s.endpoint }
 
+// Token is the session token that the endpoint asks for; empty if it asks for none.
+func (s *System) Token() string { return s.token }
+
 // StateMachineARN names the one state machine.
 func (s *System) StateMachineARN() string { return s.machineARN }
 
@@ -276,7 +285,7 @@ func (s *System) AWSConfig(accessKey string) aws.Config {
 	return aws.Config{
 		Region:       Region,
 		BaseEndpoint: aws.String(s.endpoint),
-		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, "local", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, "local", s.token),
 	}
 }
 
