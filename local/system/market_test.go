@@ -293,7 +293,7 @@ func TestMarketAfterAKilledFunction(t *testing.T) {
 	b := broker.New(broker.Config{})
 	var kill sync.Once
 	r := startMarket(t, b, func(c *system.Config) {
-		c.Kill = func(function, _ string, at functions.Moment) (now bool) {
+		c.Kill = func(function string, _ []byte, at functions.Moment) (now bool) {
 			if strings.Contains(function, "StockLambda") && at == functions.AfterWork {
 				kill.Do(func() { now = true })
 			}

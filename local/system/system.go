@@ -67,7 +67,7 @@ type Config struct {
 	// that of the functions. Invoke wraps every invocation of a function, Endpoint every
 	// request to the endpoint.
 	Deny     func(holder, action, resource string) bool
-	Kill     func(function, requestID string, at functions.Moment) bool
+	Kill     func(function string, payload []byte, at functions.Moment) bool
 	Invoke   func(next Invoker) Invoker
 	Endpoint func(next http.Handler) http.Handler
 }

@@ -93,8 +93,8 @@ func New(c Config) *Market {
 		m.orders, m.prices = c.StandIn, c.StandIn
 		// The keys leave this machine for Alpaca alone. An address is no name, which could be
 		// spelled in many ways.
-		host, _ := strings.CutPrefix(c.StandIn, "http://")
-		if address, err := netip.ParseAddrPort(host); err != nil || !address.Addr().IsLoopback() {
+		host, ok := strings.CutPrefix(c.StandIn, "http://")
+		if address, err := netip.ParseAddrPort(host); !ok || err != nil || !address.Addr().IsLoopback() {
 			m.wrong = &problem{text: fmt.Sprintf("MARKET_ENDPOINT is %q, want an address of this machine such as http://127.0.0.1:8090", c.StandIn), permanent: true}
 		}
 	}

@@ -170,7 +170,7 @@ func TestKeysStayOnThisMachine(t *testing.T) {
 		"http://127.0.0.1:8090": true, "http://[::1]:8090": true,
 		"https://api.alpaca.markets": false, "https://api.alpaca。markets": false, "http://localhost:8090": false, "http://0.0.0.0:8090": false,
 		"http://127.0.0.1.example.com:80": false, "http://127.0.0.1:80@example.com": false, "http://192.0.2.1:80": false,
-		"http://127.0.0.1:80/v2": false, "http://127.0.0.1:80?x": false, "https://127.0.0.1:80": false, "127.0.0.1": false,
+		"http://127.0.0.1:80/v2": false, "http://127.0.0.1:80?x": false, "https://127.0.0.1:80": false, "127.0.0.1:80": false,
 	} {
 		m := Open(func(name string) string {
 			return map[string]string{"MARKET_MODE": "paper", "MARKET_ENDPOINT": address}[name]

@@ -72,18 +72,8 @@ func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) 
 		placed, err = s.place(client, o)
 	}
 	var refusal *trading.OrderRefused
-	for until := time.Now().Add(s.settle); placed == nil && errors.As(err, &refusal); {
-		// Of this attempt. An earlier one may have asked for the order and its reply been lost:
-		// then this one is refused for a repeated id, for shares that are sold already, for
-		// a market that has closed since. Whether there is an order has the last word, as soon
-		// as Alpaca has done what it was asked for.
-		if placed, err = s.find(client, o); placed != nil || err != nil {
-			break
-		}
-		if err = refusal; !time.Now().Before(until) {
-			break
-		}
-		time.Sleep(lookEvery)
+	if errors.As(err, &refusal) {
+		placed, err = s.findAgain(client, o, refusal)
 	}
 	if err != nil {
 		return trading.Receipt{}, err
@@ -160,6 +150,22 @@ func (s session) find(client *sdk.Client, o order) (*sdk.Order, error) {
 	default:
 		problem.permanent = problem.keys // any other refusal is not of Alpaca's own
 		return nil, o.unknown("Alpaca does not tell: ", problem)
+	}
+}
+
+// findAgain looks for the order once this attempt was refused. An earlier one may have asked
+// for it and its reply been lost: then this one is refused for a repeated id, for shares that
+// are sold already, for a market that has closed since. Whether there is an order has the
+// last word, as soon as Alpaca has had the time to do what it was asked for.
+func (s session) findAgain(client *sdk.Client, o order, refusal error) (*sdk.Order, error) {
+	for until := time.Now().Add(s.settle); ; time.Sleep(lookEvery) {
+		placed, err := s.find(client, o)
+		switch {
+		case placed != nil, err != nil:
+			return placed, err
+		case !time.Now().Before(until):
+			return nil, refusal
+		}
 	}
 }
 
