@@ -37,6 +37,8 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
   -state-machine ARN   the state machine, the stack's output StateMachineArn; without it
                        $STATE_MACHINE_ARN. The ARN of an execution names its own.
   -reason TEXT         why, for an answer; up to 1000 characters, and recorded
+  -real-money          with approve, buy or sell, where that trades with real money and no
+                       terminal is there at which the desk could ask once more
   -json                the list for scripts, as a JSON array
   -web                 a page on this machine alone; Ctrl-C ends it
 
@@ -118,6 +120,7 @@ type order struct {
 	execution string          // its ARN or name; empty for the list
 	answer    decision.Answer // Later: ask
 	reason    string
+	realMoney bool // is what the answer is meant to trade with, if it is
 }
 
 // wrongUse says what is wrong with a command line.
@@ -135,6 +138,7 @@ func parse(args []string, getenv func(string) string) (order, error) {
 	words, given, err := scan(args, func(flags *flag.FlagSet) {
 		flags.StringVar(&machine, "state-machine", "", "")
 		flags.StringVar(&o.reason, "reason", "", "")
+		flags.BoolVar(&o.realMoney, "real-money", false, "")
 		flags.BoolVar(&o.json, "json", false, "")
 		flags.BoolVar(&o.web, "web", false, "")
 	})
@@ -168,6 +172,8 @@ func parse(args []string, getenv func(string) string) (order, error) {
 		return o, wrongUse("-json is for the list")
 	case given["reason"] && o.answer == decision.Later:
 		return o, wrongUse("-reason is for an answer: approve, buy, sell or decline")
+	case o.realMoney && (o.answer == decision.Later || o.answer == decision.Decline):
+		return o, wrongUse("-real-money is for an answer that trades: approve, buy or sell")
 	}
 	if o.reason, err = decision.CleanReason(o.reason); err != nil {
 		return o, err
@@ -292,7 +298,17 @@ func (o order) decide(ctx context.Context, w world, terminal *decision.Terminal,
 	if err != nil {
 		return decision.Later, "", err
 	}
-	fmt.Fprintf(w.stdout, "\n%s\n", consequence)
+	fmt.Fprintln(w.stdout)
+	if !wait.RealMoney(o.answer) || o.realMoney {
+		fmt.Fprintln(w.stdout, consequence)
+		return o.answer, o.reason, nil
+	}
+	if !w.isTerminal(w.stdin) || !w.isTerminal(w.stdout) {
+		return decision.Later, "", wrongUse("nothing was sent: this trades with real money, and there is no terminal to ask once more at, so it takes -real-money")
+	}
+	if sure, err := terminal.Confirm(ctx, wait, o.answer); err != nil || !sure {
+		return decision.Later, "", err
+	}
 	return o.answer, o.reason, nil
 }
 

@@ -77,11 +77,12 @@ func waiting() *sfntest.Service {
 }
 
 const shown = `  Execution       order-1
+  Market          simulated, nothing real is traded
   Recommendation  sell
   Symbol          AMZN
-  Price           62
+  Price           $62
   Quantity        5
-  Total           310
+  Total           $310
   Quoted at       2026-01-02T03:04:05Z
   Waiting         1m0s, since 1999-12-31T23:59:00Z
   Left            59m0s, until 2000-01-01T00:59:00Z
@@ -89,9 +90,9 @@ const shown = `  Execution       order-1
 
 func TestRun(t *testing.T) {
 	const (
-		table     = "SYMBOL  PRICE  QTY  TOTAL  RECOMMENDED  WAITING  LEFT   EXECUTION\nAMZN       62    5    310  sell         1m0s     59m0s  order-1\n\n"
-		sells     = "\nThis approves the recommendation and sells 5 AMZN at 62, total 310.\n"
-		buys      = "\nThis goes against the recommendation and buys 5 AMZN at 62, total 310.\n"
+		table     = "MARKET     SYMBOL  PRICE  QTY  TOTAL  RECOMMENDED  WAITING  LEFT   EXECUTION\nsimulated  AMZN      $62    5   $310  sell         1m0s     59m0s  order-1\n\n"
+		sells     = "\nThis approves the recommendation and sells 5 AMZN at $62, total $310.\n"
+		buys      = "\nThis goes against the recommendation and buys 5 AMZN at $62, total $310.\n"
 		declines  = "\nThis declines the recommendation. Nothing is traded.\n"
 		approved  = "Recorded as TaskSucceeded at 2000-01-01T00:00:00Z: approved by " + me + ". The execution goes on with Recommended Stock.\n"
 		bought    = "Recorded as TaskFailed at 2000-01-01T00:00:00Z: buy instead, no reason given (decided by " + me + "). The execution goes on with Buy Stock.\n"
@@ -162,6 +163,8 @@ func TestRun(t *testing.T) {
 		{name: "check as a page", args: []string{"-web", "check"}, status: 2, stderr: "desk: -json and -web don't go with check" + help},
 		{name: "check with a reason", args: []string{"check", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
 		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
+		{name: "real money without an answer", args: []string{"order-1", "-real-money"}, status: 2, stderr: "desk: -real-money is for an answer that trades: approve, buy or sell" + help},
+		{name: "real money to decline with", args: []string{"decline", "order-1", "-real-money"}, status: 2, stderr: "desk: -real-money is for an answer that trades: approve, buy or sell" + help},
 		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,6 +186,47 @@ func TestRun(t *testing.T) {
 					t.Errorf("sent %q, want %q", sent, test.sent)
 				}
 			})
+		})
+	}
+}
+
+// An answer that trades with real money is given twice.
+func TestRealMoney(t *testing.T) {
+	const (
+		sells = "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60, with REAL MONEY.\n"
+		sure  = "This is real money. Type yes to send it: "
+	)
+	for _, test := range []struct {
+		name   string
+		who    person
+		args   []string
+		status int
+		wants  []string // in what is written
+		sent   bool
+	}{
+		{"yes", person{terminals: "in out", in: "yes\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Recorded as"}, true},
+		{"no", person{terminals: "in out", in: "no\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
+		{"no answer", person{terminals: "in out"}, []string{"buy", "real"}, 0, []string{sure, "Nothing was sent. real still waits."}, false},
+		{"nobody to ask", person{in: "yes\n"}, []string{"approve", "real"}, 2, []string{"nothing was sent: this trades with real money", "it takes -real-money"}, false},
+		{"said beforehand", person{}, []string{"approve", "real", "-real-money"}, 0, []string{"LIVE, WITH REAL MONEY", sells + "Recorded as"}, true},
+		{"declined", person{}, []string{"decline", "real"}, 0, []string{"Nothing is traded.\nRecorded as"}, true},
+		{"a trade with play money", person{}, []string{"approve", "order-1", "-real-money"}, 0, []string{"Recorded as"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := waiting()
+			s.Start("real", time.Now()).Ask(time.Now(), "hush-money", sfntest.RealQuote("live", "AMZN", 187.12, "187.12", 5, "sell"))
+			status, stdout, stderr := test.who.runs(t, s, test.args...)
+			if status != test.status {
+				t.Errorf("status %d, want %d", status, test.status)
+			}
+			for _, want := range test.wants {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("%q is missing in:\n%s%s", want, stdout, stderr)
+				}
+			}
+			if sent := s.Calls("SendTask"); (len(sent) == 1) != test.sent {
+				t.Errorf("sent %q", sent)
+			}
 		})
 	}
 }
@@ -258,7 +302,7 @@ func TestListAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if status != 0 || stderr != "" || len(got) != 1 || got[0]["execution"] != sfntest.Arn("order-1") || got[0]["total"] != 310.0 || len(got[0]) != 8 {
+	if status != 0 || stderr != "" || len(got) != 1 || got[0]["execution"] != sfntest.Arn("order-1") || got[0]["total"] != 310.0 || len(got[0]) != 9 {
 		t.Errorf("status %d, stdout %s, stderr %q", status, stdout, stderr)
 	}
 }

@@ -74,7 +74,15 @@ func (w Wait) Consequence(a Answer) (string, error) {
 	side, known := w.side()
 	verb := map[trading.Side]string{trading.Buy: "buys", trading.Sell: "sells"}
 	trade := func(s trading.Side) string {
-		return fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol, cmp.Or(w.Quote.Limit(), w.Quote.Price()), w.Quote.Total())
+		text := fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol,
+			cmp.Or(w.Quote.Limit(), trading.Dollars(w.Quote.Price())), trading.Dollars(w.Quote.Total()))
+		switch w.Quote.Market {
+		case trading.LiveMarket:
+			text += ", with REAL MONEY"
+		case "":
+			text += ", which will be refused: the request is of an older version of the app"
+		}
+		return text
 	}
 	other := func(s trading.Side) string {
 		if known {

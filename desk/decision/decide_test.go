@@ -462,11 +462,11 @@ func TestConsequence(t *testing.T) {
 		answer      decision.Answer
 		want        string
 	}{
-		{"sell", decision.Approve, "This approves the recommendation and sells 5 AMZN at 62, total 310."},
-		{"sell", decision.Sell, "This approves the recommendation and sells 5 AMZN at 62, total 310."},
-		{"sell", decision.Buy, "This goes against the recommendation and buys 5 AMZN at 62, total 310."},
-		{"buy", decision.Sell, "This goes against the recommendation and sells 5 AMZN at 62, total 310."},
-		{"hold", decision.Sell, "This sells 5 AMZN at 62, total 310."},
+		{"sell", decision.Approve, "This approves the recommendation and sells 5 AMZN at $62, total $310."},
+		{"sell", decision.Sell, "This approves the recommendation and sells 5 AMZN at $62, total $310."},
+		{"sell", decision.Buy, "This goes against the recommendation and buys 5 AMZN at $62, total $310."},
+		{"buy", decision.Sell, "This goes against the recommendation and sells 5 AMZN at $62, total $310."},
+		{"hold", decision.Sell, "This sells 5 AMZN at $62, total $310."},
 		{"buy", decision.Decline, "This declines the recommendation. Nothing is traded."},
 	} {
 		s := &sfntest.Service{}

@@ -369,7 +369,7 @@ func TestListKeepsWhatItCannotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantJSON := `[{"execution":"` + sfntest.Arn("no-message") + `","symbol":null,"price":null,"qty":null,"total":null,"recommendation":null,` +
+	wantJSON := `[{"execution":"` + sfntest.Arn("no-message") + `","market":null,"symbol":null,"price":null,"qty":null,"total":null,"recommendation":null,` +
 		`"waiting_since":"2026-01-02T12:02:00Z","deadline":"2026-01-02T13:02:00Z","problem":"the history doesn't hold the request's message"}]`
 	if diff := cmp.Diff(wantJSON, string(text)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
@@ -439,7 +439,7 @@ func TestOpenWait(t *testing.T) {
 					}
 					want := decision.Wait{
 						Execution: sfntest.Arn("order-1"), Recommended: "sell", Since: noon, Deadline: noon.Add(time.Hour),
-						Quote: trading.Quote{StockPrice: 62, Symbol: "AMZN", Qty: 5, QuoteID: "0123456789abcdef0123456789abcdef", QuotedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+						Quote: trading.Quote{StockPrice: 62, Market: trading.SimulatedMarket, Symbol: "AMZN", Qty: 5, QuoteID: "0123456789abcdef0123456789abcdef", QuotedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 					}
 					if diff := cmp.Diff(toJSON(t, want), toJSON(t, w)); diff != "" || w.Quote != want.Quote {
 						t.Errorf("found (-want +got):\n%s", diff)

@@ -94,7 +94,7 @@ func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 func (l *localRun) perform(_ context.Context, task states.Task) (json.RawMessage, error) {
 	switch task.State {
 	case "Check Stock Price":
-		return json.RawMessage(`{"stock_price":62,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`), nil
+		return json.RawMessage(`{"stock_price":62,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`), nil
 	case "Generate Buy/Sell recommendation":
 		return json.RawMessage(`"sell"`), nil
 	case "Buy Stock":

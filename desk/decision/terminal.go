@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,7 @@ func (t *Terminal) Table(waits []Wait) error {
 	plain := fmt.Sprint
 	head := t.paint.bold
 	rows := [][]cell{{
+		{"MARKET", head},
 		{"SYMBOL", head},
 		{"PRICE", head},
 		{"QTY", head},
@@ -108,13 +110,18 @@ func (t *Terminal) Table(waits []Wait) error {
 		if !w.Deadline.IsZero() && w.Deadline.Sub(t.Now()) < hurry {
 			leftPaint = t.paint.warn
 		}
-		row := []cell{{"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", t.paint.warn}, waiting, {left, leftPaint}, {w.Name() + "  " + trading.OneLine(w.Problem, maxARN), plain}}
+		row := []cell{{"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", t.paint.warn}, waiting, {left, leftPaint}, {w.Name() + "  " + trading.OneLine(w.Problem, maxARN), plain}}
 		if w.Problem == "" {
+			market := cell{cmp.Or(string(w.Quote.Market), "unknown"), plain}
+			if w.Quote.Market == trading.LiveMarket {
+				market = cell{"REAL MONEY", t.paint.warn}
+			}
 			row = []cell{
+				market,
 				{trading.OneLine(w.Quote.Symbol, 24), plain},
-				{trading.OneLine(w.Quote.Price(), 24), plain},
+				{trading.OneLine(trading.Dollars(w.Quote.Price()), 24), plain},
 				{fmt.Sprint(w.Quote.Qty), plain},
-				{trading.OneLine(w.Quote.Total(), 24), plain},
+				{trading.OneLine(trading.Dollars(w.Quote.Total()), 24), plain},
 				{recommendation(w), t.paint.side(w)},
 				waiting,
 				{left, leftPaint},
@@ -136,7 +143,7 @@ func (t *Terminal) Table(waits []Wait) error {
 			switch {
 			case i == len(row)-1:
 				b.WriteString(c.paint(c.text) + "\n")
-			case i >= 1 && i <= 3: // numbers
+			case i >= 2 && i <= 4: // numbers
 				b.WriteString(padding + c.paint(c.text) + "  ")
 			default:
 				b.WriteString(c.paint(c.text) + padding + "  ")
@@ -152,17 +159,22 @@ func (t *Terminal) Show(w Wait) error {
 	if w.Problem != "" {
 		rows = append(rows, [2]string{"Problem", t.paint.warn(trading.OneLine(w.Problem, maxARN))})
 	} else {
+		stakes := w.Quote.Market.Stakes()
+		if w.Quote.Market == trading.LiveMarket {
+			stakes = t.paint.warn(stakes)
+		}
 		rows = append(rows,
+			[2]string{"Market", stakes},
 			[2]string{"Recommendation", t.paint.side(w)(recommendation(w))},
 			[2]string{"Symbol", trading.OneLine(w.Quote.Symbol, 24)},
-			[2]string{"Price", w.Quote.Price()},
+			[2]string{"Price", trading.Dollars(w.Quote.Price())},
 		)
 		if limit := w.Quote.Limit(); limit != "" {
 			rows = append(rows, [2]string{"Limit price", limit})
 		}
 		rows = append(rows,
 			[2]string{"Quantity", fmt.Sprint(w.Quote.Qty)},
-			[2]string{"Total", w.Quote.Total()},
+			[2]string{"Total", trading.Dollars(w.Quote.Total())},
 			[2]string{"Quoted at", stamp(w.Quote.QuotedAt)},
 		)
 	}
@@ -212,8 +224,7 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 		if answer == Later {
 			return Later, "", nil
 		}
-		consequence, err := w.Consequence(answer)
-		if err != nil {
+		if _, err := w.Consequence(answer); err != nil {
 			if err := t.write(err.Error() + ".\n"); err != nil {
 				return Later, "", err
 			}
@@ -225,8 +236,31 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 				return Later, "", err
 			}
 		}
-		return answer, reason, t.write(t.paint.bold(consequence) + "\n")
+		sure, err := t.Confirm(ctx, w, answer)
+		if err != nil || !sure && t.in.ended {
+			return Later, "", err
+		}
+		if sure {
+			return answer, reason, nil
+		}
 	}
+}
+
+// Confirm says what an answer leads to, and asks once more where that is a trade with real
+// money: then it is false unless the person types yes.
+func (t *Terminal) Confirm(ctx context.Context, w Wait, a Answer) (sure bool, err error) {
+	consequence, err := w.Consequence(a)
+	if err != nil {
+		return false, err
+	}
+	if err := t.write(t.paint.bold(consequence) + "\n"); err != nil || !w.RealMoney(a) {
+		return err == nil, err
+	}
+	if err := t.write(t.paint.warn("This is real money.") + " Type yes to send it: "); err != nil {
+		return false, err
+	}
+	line, err := t.read(ctx)
+	return strings.EqualFold(line, "yes"), err
 }
 
 var answers = map[string]Answer{

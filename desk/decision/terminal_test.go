@@ -43,17 +43,21 @@ func TestTable(t *testing.T) {
 	s.Start("order-1", noon).Ask(noon.Add(-3*time.Hour), token, sfntest.Quote("AMZN", 62, 5, "sell"))
 	s.Start("a-longer-name", noon).Ask(noon.Add(-50*time.Minute), token, sfntest.Quote("BRK.B", 9.5, 1000, "buy"))
 	s.Start("new", noon).Ask(noon.Add(56*time.Second), token, sfntest.Quote("X", 0, 1, "hold"))
+	s.Start("real", noon).Ask(noon.Add(55*time.Second), token, sfntest.RealQuote("live", "MSFT", 187.12, "187.12", 5, "buy"))
+	s.Start("old", noon).Ask(noon.Add(57*time.Second), token, sfntest.OldQuote("OLD", 62, 5, "buy"))
 	s.Start("broken", noon).Append(noon.Add(-49*time.Hour), sfntest.Scheduled("sendMessage.waitForTaskToken", "{}"))
 	terminal, out := screen("", false)
 	if err := terminal.Table(waits(t, s)); err != nil {
 		t.Fatal(err)
 	}
 	want := `
-SYMBOL  PRICE   QTY  TOTAL  RECOMMENDED     WAITING  LEFT    EXECUTION
-?           ?     ?      ?  ?               2d1h     none    broken  the history doesn't hold the request's message
-AMZN       62     5    310  sell            3h1m     none    order-1
-BRK.B     9.5  1000   9500  buy             51m0s    9m0s    a-longer-name
-X           0     1      0  unknown (hold)  4s       59m56s  new
+MARKET      SYMBOL    PRICE   QTY    TOTAL  RECOMMENDED     WAITING  LEFT    EXECUTION
+?           ?             ?     ?        ?  ?               2d1h     none    broken  the history doesn't hold the request's message
+simulated   AMZN        $62     5     $310  sell            3h1m     none    order-1
+simulated   BRK.B     $9.50  1000    $9500  buy             51m0s    9m0s    a-longer-name
+REAL MONEY  MSFT    $187.12     5  $935.60  buy             5s       59m55s  real
+simulated   X            $0     1       $0  unknown (hold)  4s       59m56s  new
+unknown     OLD         $62     5     $310  buy             3s       59m57s  old
 `
 	if diff := cmp.Diff(want[1:], out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
@@ -63,16 +67,16 @@ X           0     1      0  unknown (hold)  4s       59m56s  new
 // Where an order has a limit, that is what the person is shown and told.
 func TestLimitPrice(t *testing.T) {
 	s := &sfntest.Service{}
-	s.Start("order-1", noon).Ask(noon, token, sfntest.RealQuote("AMZN", 187.12, "187.12", 5, "sell"))
+	s.Start("order-1", noon).Ask(noon, token, sfntest.RealQuote("paper", "AMZN", 187.12, "187.12", 5, "sell"))
 	w := waits(t, s)[0]
 	terminal, out := screen("", false)
 	if err := terminal.Show(w); err != nil {
 		t.Fatal(err)
 	}
-	if want := "  Price           187.12\n  Limit price     187.12 or better\n  Quantity        5\n  Total           935.6\n"; !strings.Contains(out.String(), want) {
+	if want := "  Price           $187.12\n  Limit price     $187.12 or better\n  Quantity        5\n  Total           $935.60\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("what is shown lacks %q:\n%s", want, out)
 	}
-	if got, err := w.Consequence(decision.Approve); err != nil || got != "This approves the recommendation and sells 5 AMZN at 187.12 or better, total 935.6." {
+	if got, err := w.Consequence(decision.Approve); err != nil || got != "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60." {
 		t.Errorf("the answer leads to %q, %v", got, err)
 	}
 	if text, err := w.MarshalJSON(); err != nil || !strings.Contains(string(text), `"price":187.12,"limit_price":"187.12",`) {
@@ -113,11 +117,12 @@ func TestColour(t *testing.T) {
 }
 
 const shown = `  Execution       order-1
+  Market          simulated, nothing real is traded
   Recommendation  sell
   Symbol          AMZN
-  Price           62
+  Price           $62
   Quantity        5
-  Total           310
+  Total           $310
   Quoted at       2026-01-02T03:04:05Z
   Waiting         1m0s, since 2026-01-02T12:00:00Z
   Left            59m0s, until 2026-01-02T13:00:00Z
@@ -127,7 +132,7 @@ func TestAsk(t *testing.T) {
 	const (
 		ask  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
 		why  = "Why (Enter for no reason)? "
-		sold = "This approves the recommendation and sells 5 AMZN at 62, total 310.\n"
+		sold = "This approves the recommendation and sells 5 AMZN at $62, total $310.\n"
 		none = "This declines the recommendation. Nothing is traded.\n"
 	)
 	for _, test := range []struct {
@@ -139,14 +144,14 @@ func TestAsk(t *testing.T) {
 		{"approve", "sell", "a\n", decision.Approve, "", ask + sold},
 		{"in full, in capitals, with spaces", "sell", "  APPROVE \r\n", decision.Approve, "", ask + sold},
 		{"the recommended side by its name", "sell", "sell\n", decision.Sell, "", ask + sold},
-		{"instead", "sell", "b\n", decision.Buy, "", ask + "This goes against the recommendation and buys 5 AMZN at 62, total 310.\n"},
-		{"sell instead", "buy", "s\n", decision.Sell, "", strings.Replace(ask, "to sell, [b]uy", "to buy, [s]ell", 1) + "This goes against the recommendation and sells 5 AMZN at 62, total 310.\n"},
+		{"instead", "sell", "b\n", decision.Buy, "", ask + "This goes against the recommendation and buys 5 AMZN at $62, total $310.\n"},
+		{"sell instead", "buy", "s\n", decision.Sell, "", strings.Replace(ask, "to sell, [b]uy", "to buy, [s]ell", 1) + "This goes against the recommendation and sells 5 AMZN at $62, total $310.\n"},
 		{"decline", "sell", "d\ntoo  expensive\x1b[2J\n", decision.Decline, "too expensive[2J", ask + why + none},
 		{"decline without a reason", "sell", "d\n\n", decision.Decline, "", ask + why + none},
 		{"a reason that is too long", "sell", "d\n" + strings.Repeat("x", 1001) + "\nshort\n", decision.Decline, "short", ask + why + "the reason has 1001 characters, and 1000 are allowed: shorten it.\n" + why + none},
 		{"later", "sell", "q\n", decision.Later, "", ask},
 		{"unknown answers", "sell", "yes\x1b[31m\n\na\n", decision.Approve, "", ask + "\"yes[31m\" is none of these.\n" + ask + ask + sold},
-		{"nothing to approve", "hold", "a\nb\n", decision.Buy, "", strings.Repeat("\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? ", 1) + "order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline.\n" + "\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? This buys 5 AMZN at 62, total 310.\n"},
+		{"nothing to approve", "hold", "a\nb\n", decision.Buy, "", strings.Repeat("\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? ", 1) + "order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline.\n" + "\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? This buys 5 AMZN at $62, total $310.\n"},
 		{"end of the input", "sell", "", decision.Later, "", ask + "\n"},
 		{"end after a mistake", "sell", "x\n", decision.Later, "", ask + "\"x\" is none of these.\n" + ask + "\n"},
 		{"end in the line", "sell", "a", decision.Approve, "", ask + "\n" + sold},
@@ -169,6 +174,69 @@ func TestAsk(t *testing.T) {
 				t.Errorf("output (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Real money can't be missed, and takes a second yes from whoever trades with it.
+func TestAskAboutRealMoney(t *testing.T) {
+	const (
+		ask  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
+		sold = "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60, with REAL MONEY.\n"
+		sure = "This is real money. Type yes to send it: "
+	)
+	for _, test := range []struct {
+		name, in string
+		answer   decision.Answer
+		out      string
+	}{
+		{"and again", "a\nYES\n", decision.Approve, ask + sold + sure},
+		{"and not again", "a\n\nq\n", decision.Later, ask + sold + sure + ask},
+		{"with another word", "a\ny\nb\nyes\n", decision.Buy, ask + sold + sure + ask + strings.Replace(sold, "approves the recommendation and sells", "goes against the recommendation and buys", 1) + sure},
+		{"to the end of the input", "a\n", decision.Later, ask + sold + sure + "\n"},
+		{"that is not spent", "d\n\n", decision.Decline, ask + "Why (Enter for no reason)? This declines the recommendation. Nothing is traded.\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &sfntest.Service{}
+			s.Start("order-1", noon).Ask(noon, token, sfntest.RealQuote("live", "AMZN", 187.12, "187.12", 5, "sell"))
+			terminal, out := screen(test.in, false)
+			answer, _, err := terminal.Ask(t.Context(), waits(t, s)[0])
+			if err != nil || answer != test.answer {
+				t.Errorf("answer %q, error %v, want %q", answer, err, test.answer)
+			}
+			head, asked, _ := strings.Cut(out.String(), "\n\n")
+			if !strings.Contains(head, "\n  Market          LIVE, WITH REAL MONEY\n") {
+				t.Errorf("real money is not shown:\n%s", head)
+			}
+			if diff := cmp.Diff(test.out, "\n"+asked); diff != "" {
+				t.Errorf("questions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A request of an older version says nothing of its market: it can be declined, and whoever
+// would trade it is told what comes of that.
+func TestAskOfAnOlderVersion(t *testing.T) {
+	s := &sfntest.Service{}
+	s.Start("order-1", noon).Ask(noon, token, sfntest.OldQuote("AMZN", 62, 5, "sell"))
+	w := waits(t, s)[0]
+	terminal, out := screen("", false)
+	if err := terminal.Show(w); err != nil {
+		t.Fatal(err)
+	}
+	if want := "  Market          unknown: the request is of an older version, and a trade of it is refused\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("what is shown lacks %q:\n%s", want, out)
+	}
+	for answer, want := range map[decision.Answer]string{
+		decision.Approve: "This approves the recommendation and sells 5 AMZN at $62, total $310, which will be refused: the request is of an older version of the app.",
+		decision.Decline: "This declines the recommendation. Nothing is traded.",
+	} {
+		if got, err := w.Consequence(answer); err != nil || got != want {
+			t.Errorf("%s leads to %q, %v, want %q", answer, got, err, want)
+		}
+	}
+	if text, err := w.MarshalJSON(); err != nil || !strings.Contains(string(text), `"market":null`) {
+		t.Errorf("the wait is %s, %v", text, err)
 	}
 }
 
@@ -309,6 +377,7 @@ func TestJSON(t *testing.T) {
 	want := `[
   {
     "execution": "` + sfntest.Arn("order-1") + `",
+    "market": "simulated",
     "symbol": "AMZN",
     "price": 62.5,
     "qty": 5,
@@ -319,6 +388,7 @@ func TestJSON(t *testing.T) {
   },
   {
     "execution": "` + sfntest.Arn("rich") + `",
+    "market": "simulated",
     "symbol": "AMZN",
     "price": 1` + strings.Repeat("0", 308) + `,
     "qty": 1000,

@@ -63,11 +63,17 @@ func (w Wait) Name() string { return nameOf(w.Execution) }
 // ID tells the wait from others of its execution, which may ask again.
 func (w Wait) ID() string { return strconv.FormatInt(w.event, 10) }
 
+// RealMoney tells whether an answer trades with real money.
+func (w Wait) RealMoney(a Answer) bool {
+	return w.Quote.Market == trading.LiveMarket && a != Decline && a != Later
+}
+
 // MarshalJSON writes the wait for scripts, in ASCII, so that no text in it can do anything
 // to a terminal. What is unknown is null.
 func (w Wait) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Execution      string       `json:"execution"`
+		Market         *string      `json:"market"`
 		Symbol         *string      `json:"symbol"`
 		Price          *json.Number `json:"price"`
 		LimitPrice     string       `json:"limit_price,omitempty"` // not in every market
@@ -86,6 +92,9 @@ func (w Wait) MarshalJSON() ([]byte, error) {
 	if w.Problem == "" {
 		out.Symbol, out.Qty, out.Recommendation = &w.Quote.Symbol, &w.Quote.Qty, &w.Recommended
 		out.LimitPrice = w.Quote.LimitPrice
+		if market := string(w.Quote.Market); market != "" {
+			out.Market = &market
+		}
 		out.Price, out.Total = number(w.Quote.Price()), number(w.Quote.Total())
 	}
 	text, err := json.Marshal(out)

@@ -28,6 +28,8 @@ type waitView struct {
 	decision.Wait
 	Raw     string // the execution's name as it is
 	Verb    string // what is recommended, in words
+	Stakes  string
+	Live    bool // real money is at stake
 	Waiting string
 	Left    string
 	Answers []answer
@@ -42,6 +44,7 @@ type answer struct {
 
 func view(w decision.Wait, now time.Time) waitView {
 	v := waitView{Wait: w, Raw: decision.Execution{ARN: w.Execution}.Name(), Verb: line(w.Recommended, 20), Waiting: "unknown", Left: "unknown"}
+	v.Stakes, v.Live = w.Quote.Market.Stakes(), w.Quote.Market == trading.LiveMarket
 	if !w.Since.IsZero() {
 		v.Waiting = age(now.Sub(w.Since).Truncate(time.Second))
 	}
@@ -85,6 +88,7 @@ type decideView struct {
 	waitView
 	Answer      answer
 	Consequence string
+	RealMoney   bool // the answer trades with it
 	Reason      string
 	MaxReason   int
 	Record      string // of one that was sent
@@ -105,7 +109,7 @@ func (s *Server) choose(r *http.Request) (v decideView, err error) {
 	if i < 0 {
 		i = 0 // the recommended side by its name: the approval
 	}
-	v.Answer = v.Answers[i]
+	v.Answer, v.RealMoney = v.Answers[i], w.RealMoney(value)
 	return v, nil
 }
 
@@ -121,6 +125,9 @@ func (s *Server) confirm(r *http.Request) (page, error) {
 // errAnother: what was confirmed is not what waits now.
 var errAnother = &problem{decision.ErrGone, "nothing was sent: the execution asks something else now than what you saw; look again before you decide"}
 
+// errUnsure: real money takes a second yes.
+var errUnsure = &problem{decision.ErrWrongUse, "nothing was sent: this trades with real money; go back and tick that you mean it"}
+
 // decide sends an answer and shows what was recorded.
 func (s *Server) decide(r *http.Request) (page, error) {
 	v, err := s.choose(r)
@@ -129,6 +136,9 @@ func (s *Server) decide(r *http.Request) (page, error) {
 	}
 	if r.PostFormValue("wait") != v.ID() {
 		return page{}, errAnother
+	}
+	if v.RealMoney && r.PostFormValue("real-money") != "yes" {
+		return page{}, errUnsure
 	}
 	record, err := s.desk.Decide(r.Context(), v.Wait, v.Answer.Value, v.Reason)
 	if err != nil {

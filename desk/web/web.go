@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stocktrading/desk/decision"
+	"stocktrading/lambdas/trading"
 )
 
 // Config is what a page is made of.
@@ -76,7 +77,7 @@ func newServer(host string, c Config) *Server {
 	}
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
-		"age": age, "stamp": stamp,
+		"age": age, "stamp": stamp, "dollars": trading.Dollars,
 	}).ParseFS(files, "templates/*.html"))
 	for pattern, h := range map[string]handler{
 		"GET /{$}":       s.waits,

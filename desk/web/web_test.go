@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -117,7 +118,7 @@ func TestDecide(t *testing.T) {
 		name, recommended, answer, reason string
 		before, after, sent               string
 	}{
-		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at 62, total 310.", "approved by " + me, "SendTaskSuccess"},
+		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at $62, total $310.", "approved by " + me, "SendTaskSuccess"},
 		{"the recommended side by its name", "sell", "sell", "", "This approves the recommendation and sells", "approved by " + me, "SendTaskSuccess"},
 		{"buy instead", "sell", "buy", "it will rise", "This goes against the recommendation and buys", "buy instead, it will rise", "SendTaskFailure " + token + " BuyInstead it will rise"},
 		{"sell instead", "buy", "sell", "", "This goes against the recommendation and sells", "sell instead", "SendTaskFailure " + token + " SellInstead"},
@@ -179,8 +180,39 @@ func TestDecideRefused(t *testing.T) {
 
 func TestLimitPrice(t *testing.T) {
 	d := newDesk(t, false)
-	d.service.Start("real", time.Now()).Ask(time.Now(), token, sfntest.RealQuote("AMZN", 187.12, "187.12", 5, "sell"))
-	wantText(t, d.get(t, "", http.StatusOK), "<dt>Limit price</dt><dd>187.12 or better</dd>", "<dt>Total</dt><dd>935.6</dd>")
+	d.service.Start("real", time.Now()).Ask(time.Now(), token, sfntest.RealQuote("paper", "AMZN", 187.12, "187.12", 5, "sell"))
+	wantText(t, d.get(t, "", http.StatusOK), "<dt>Limit price</dt><dd>$187.12 or better</dd>", "<dt>Total</dt><dd>$935.60</dd>", "<dt>Market</dt><dd>paper trading, with play money</dd>")
+}
+
+// Real money can't be missed, and takes a second yes.
+func TestRealMoney(t *testing.T) {
+	d := newDesk(t, false)
+	d.service.Start("real", time.Now()).Ask(time.Now(), token, sfntest.RealQuote("live", "AMZN", 187.12, "187.12", 5, "sell"))
+	const warning, box = `<p class="alert live">Real money</p>`, `<input type="checkbox" id="real-money" name="real-money" value="yes" required>`
+	wantText(t, d.get(t, "", http.StatusOK), warning, "<dt>Market</dt><dd>LIVE, WITH REAL MONEY</dd>")
+	if page := d.get(t, "decide?name=real&answer=decline", http.StatusOK); !strings.Contains(page, warning) || strings.Contains(page, box) {
+		t.Errorf("to decline takes a second yes, or shows no stakes:\n%s", page)
+	}
+	for _, answer := range []string{"approve", "buy", "sell"} {
+		shown := d.get(t, "decide?name=real&answer="+answer, http.StatusOK)
+		wantText(t, shown, warning, box, "with REAL MONEY.")
+		wait := regexp.MustCompile(`name="wait" value="(\d+)"`).FindStringSubmatch(shown)[1]
+		for _, sure := range []string{"", "no"} {
+			wantText(t, d.post(t, "decide", url.Values{"name": {"real"}, "answer": {answer}, "wait": {wait}, "real-money": {sure}}, http.StatusBadRequest), "this trades with real money")
+		}
+	}
+	if sent := d.service.Calls("SendTask"); len(sent) != 0 {
+		t.Fatalf("sent without a second yes: %q", sent)
+	}
+	wait := regexp.MustCompile(`name="wait" value="(\d+)"`).FindStringSubmatch(d.get(t, "decide?name=real&answer=approve", http.StatusOK))[1]
+	d.post(t, "decide", url.Values{"name": {"real"}, "answer": {"approve"}, "wait": {wait}, "real-money": {"yes"}}, http.StatusOK)
+	if sent := d.service.Calls("SendTask"); len(sent) != 1 {
+		t.Errorf("sent %q, want one answer", sent)
+	}
+	d.waiting("play", time.Now(), "sell")
+	if page := d.get(t, "", http.StatusOK) + d.get(t, "decide?name=play&answer=approve", http.StatusOK); strings.Contains(page, warning) || strings.Contains(page, box) {
+		t.Errorf("play money looks like real money:\n%s", page)
+	}
 }
 
 func TestWaits(t *testing.T) {
@@ -319,6 +351,54 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// The path, the cookie, the forms' secret and the key are of this run alone, and nobody can
+// guess them; a body is read up to a limit and no further.
+func TestSecretsOfARun(t *testing.T) {
+	seen := map[string]string{}
+	for range 2 {
+		d := newDesk(t, true)
+		for name, secret := range map[string]string{"path": strings.Trim(d.guard.base, "/"), "cookie": d.guard.secret, "form": d.guard.form, "key": d.guard.key} {
+			if other, ok := seen[secret]; ok || len(secret) < 26 { // 128 bits in base32
+				t.Errorf("the %s is %q, which the %s is too, or it is short", name, secret, other)
+			}
+			seen[secret] = name
+		}
+	}
+	d, other := newDesk(t, true), newDesk(t, true)
+	w := d.request(http.MethodGet, "", nil, func(r *http.Request) { r.URL.Path = other.guard.base })
+	if w.Code != http.StatusNotFound {
+		t.Errorf("the path of another run: status %d", w.Code)
+	}
+}
+
+func TestLimitOfBodies(t *testing.T) {
+	for _, size := range []int{1000, maxForm - 1000, 2 * maxForm} {
+		d := newDesk(t, true)
+		body := url.Values{"form": {d.guard.form}, "input": {"{}"}, "rest": {strings.Repeat("x", size)}}.Encode()
+		read := &counter{r: strings.NewReader(body)}
+		w := d.request(http.MethodPost, "start", nil, func(r *http.Request) { r.Body = io.NopCloser(read) })
+		status, started := http.StatusSeeOther, 1
+		if size > maxForm {
+			status, started = http.StatusForbidden, 0
+		}
+		if w.Code != status || len(d.started) != started || read.n > maxForm+64<<10 {
+			t.Errorf("%d bytes: status %d, want %d; %d of them read, %d executions started", size, w.Code, status, read.n, len(d.started))
+		}
+	}
+}
+
+// counter counts what is read.
+type counter struct {
+	r io.Reader
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
 func TestEnter(t *testing.T) {
 	d := newDesk(t, false)
 	open := func(address string, change func(*http.Request)) *httptest.ResponseRecorder {
@@ -414,4 +494,18 @@ func TestTokenStaysHidden(t *testing.T) {
 		}
 	}
 	wantText(t, d.get(t, "execution?name=open", http.StatusOK), "[hidden]")
+
+	// A token that stands nowhere but in JSON in a string of JSON, and there in another.
+	inner := func(value any) string {
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	deep := inner(map[string]string{"Cause": inner(map[string]string{"Cause": inner(map[string]string{"TaskToken": "deeply hushed"})})})
+	d.service.Start("deep", now).Append(now, sfntest.Failed("Odd", deep)).Input = deep
+	if page := d.get(t, "execution?name=deep", http.StatusOK); strings.Contains(page, "deeply hushed") || !strings.Contains(page, "[hidden]") {
+		t.Errorf("the page shows a token in JSON in a string:\n%s", page)
+	}
 }

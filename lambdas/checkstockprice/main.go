@@ -21,6 +21,7 @@ import (
 type quoter interface {
 	Price(ctx context.Context, symbol string) (trading.SharePrice, error)
 	DefaultQty() int
+	Market() trading.Market
 }
 
 type handler struct {
@@ -46,6 +47,7 @@ func (h handler) handle(ctx context.Context, r trading.Request) (trading.Quote, 
 		StockPrice:    price.Latest,
 		LimitPrice:    price.Limit,
 		PreviousClose: price.PreviousClose,
+		Market:        h.market.Market(),
 		Symbol:        r.Symbol,
 		Qty:           r.Qty,
 		QuoteID:       h.newID(),

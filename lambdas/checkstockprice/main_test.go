@@ -22,6 +22,8 @@ func (f fake) Price(context.Context, string) (trading.SharePrice, error) { retur
 
 func (fake) DefaultQty() int { return 7 }
 
+func (fake) Market() trading.Market { return trading.PaperMarket }
+
 func newHandler(m quoter) handler {
 	return handler{
 		market: m,
@@ -38,9 +40,9 @@ func TestHandle(t *testing.T) {
 		price   trading.SharePrice
 		want    string
 	}{
-		{"as asked", trading.Request{Symbol: "BRK.B", Qty: 3}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"symbol":"BRK.B","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
-		{"of a real market", trading.Request{Symbol: "AMZN", Qty: 3}, trading.SharePrice{Latest: 187.12, Limit: "187.12", PreviousClose: 190.5}, `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"symbol":"AMZN","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
-		{"defaults", trading.Request{}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"symbol":"AMZN","qty":7,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"as asked", trading.Request{Symbol: "BRK.B", Qty: 3}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"market":"paper","symbol":"BRK.B","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"of a real market", trading.Request{Symbol: "AMZN", Qty: 3}, trading.SharePrice{Latest: 187.12, Limit: "187.12", PreviousClose: 190.5}, `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"market":"paper","symbol":"AMZN","qty":3,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
+		{"defaults", trading.Request{}, trading.SharePrice{Latest: 42}, `{"stock_price":42,"market":"paper","symbol":"AMZN","qty":7,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			q, err := newHandler(fake{price: test.price}).handle(t.Context(), test.request)

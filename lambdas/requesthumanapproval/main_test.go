@@ -21,7 +21,7 @@ import (
 
 const token = "SECRET-TOKEN"
 
-const request = `{"Input":{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
+const request = `{"Input":{"stock_price":42,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
 	`"TaskToken":"` + token + `","Execution":"arn:aws:states:eu-west-1:123456789012:execution:M:one","EnteredTime":"2026-01-02T03:04:06Z","TimeoutSeconds":60}`
 
 // another is a request like the first, of another execution.

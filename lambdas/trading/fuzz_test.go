@@ -55,6 +55,7 @@ func FuzzQuote(f *testing.F) {
 	f.Add([]byte(strings.Replace(quoteJSON, "42", "5e-324", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "42", "-0.0", 1)))
 	f.Add([]byte(realQuoteJSON))
+	f.Add([]byte(strings.Replace(quoteJSON, `"market":"simulated",`, "", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "Z", ".999999999-23:59", 1)))
 	f.Add([]byte(strings.Replace(quoteJSON, "2026-01-02T03:04:05Z", "9999-12-31T23:59:59-23:59", 1)))
 	f.Fuzz(func(t *testing.T, input []byte) {
@@ -114,7 +115,8 @@ func FuzzParseApprovalRequest(f *testing.F) {
 	f.Add(requestBody(`3600`, `99999999`, `2026-01-02T03:04:06.5Z`, `9999-12-31T23:59:59-23:59`))
 	f.Add(requestBody(`3600`, `9223372036854775807`))
 	f.Add(requestBody(`42`, `1e308`))
-	f.Add(requestBody(quoteJSON[1:17], realQuoteJSON[1:strings.Index(realQuoteJSON, `"symbol"`)]))
+	f.Add(requestBody(quoteJSON[1:strings.Index(quoteJSON, `"symbol"`)], realQuoteJSON[1:strings.Index(realQuoteJSON, `"symbol"`)]))
+	f.Add(requestBody(`"simulated"`, `"live"`))
 	plain, err := trading.ParseApprovalRequest(requestBody())
 	if err != nil {
 		f.Fatal(err)

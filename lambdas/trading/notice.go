@@ -81,7 +81,10 @@ const maxSubject = 99
 
 // Subject is the notice's subject line: printable ASCII of at most maxSubject characters.
 func (r ApprovalRequest) Subject() string {
-	subject := fmt.Sprintf("Approval requested: %s %d %s at %s", r.Input.RecommendedType, r.Input.Qty, r.Input.Symbol, r.Input.Price())
+	subject := fmt.Sprintf("Approval requested: %s %d %s at %s", r.Input.RecommendedType, r.Input.Qty, r.Input.Symbol, Dollars(r.Input.Price()))
+	if r.Input.Market == LiveMarket {
+		subject = "REAL MONEY: " + subject
+	}
 	ascii := strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '?'
@@ -96,19 +99,23 @@ func (r ApprovalRequest) Subject() string {
 func (r ApprovalRequest) Notice() string {
 	execution := OneLine(r.Execution, 300)
 	var b strings.Builder
+	if r.Input.Market == LiveMarket {
+		fmt.Fprintf(&b, "REAL MONEY. ")
+	}
 	fmt.Fprintf(&b, "A trade waits for your decision.\n\n")
 	rows := [][2]string{
+		{"Market", r.Input.Market.Stakes()},
 		{"Recommendation", OneLine(r.Input.RecommendedType, 40)},
 		{"Symbol", r.Input.Symbol},
-		{"Price", r.Input.Price()},
+		{"Price", Dollars(r.Input.Price())},
 		{"Quantity", fmt.Sprint(r.Input.Qty)},
-		{"Total", r.Input.Total()},
+		{"Total", Dollars(r.Input.Total())},
 		{"Quoted at", r.Input.QuotedAt.UTC().Format(time.RFC3339)},
 		{"Decide before", r.Deadline().UTC().Format(time.RFC3339)},
 		{"Execution", execution},
 	}
 	if limit := r.Input.Limit(); limit != "" {
-		rows = slices.Insert(rows, 3, [2]string{"Limit price", limit})
+		rows = slices.Insert(rows, 4, [2]string{"Limit price", limit})
 	}
 	for _, row := range rows {
 		fmt.Fprintf(&b, "  %-15s %s\n", row[0], row[1])

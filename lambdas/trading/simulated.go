@@ -14,14 +14,13 @@ func (s Simulated) Price(context.Context, string) (SharePrice, error) {
 	return SharePrice{Latest: float64(s.IntN(100))}, nil
 }
 
-// Trade pretends to trade a quote. A quote with a limit price is of a real market, where
-// whoever approved it believes that it is traded: its error is an *InvalidRequest.
+// Trade pretends to trade a quote.
 func (Simulated) Trade(_ context.Context, side Side, q Quote) (Receipt, error) {
-	if q.LimitPrice != "" {
-		return Receipt{}, invalid("the quote is of a real market, and this is the simulated one")
-	}
 	return q.Receipt(side), nil
 }
+
+// Market is the simulated one.
+func (Simulated) Market() Market { return SimulatedMarket }
 
 // DefaultQty draws the number of shares, 1 to 10, for a request that names none.
 func (s Simulated) DefaultQty() int { return 1 + s.IntN(10) }

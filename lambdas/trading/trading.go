@@ -52,6 +52,29 @@ func invalid(format string, args ...any) *InvalidRequest {
 	return &InvalidRequest{Reason: fmt.Sprintf(format, args...)}
 }
 
+// Market is where a quote is made and traded, and so says whose money is at stake.
+type Market string
+
+const (
+	SimulatedMarket Market = "simulated" // prices are drawn at random, and nothing real is traded
+	PaperMarket     Market = "paper"     // a broker's play money, at real prices
+	LiveMarket      Market = "live"      // real money
+)
+
+// Stakes says for a person what is at stake. A quote without a market is of a version of
+// this app that did not say.
+func (m Market) Stakes() string {
+	switch m {
+	case SimulatedMarket:
+		return "simulated, nothing real is traded"
+	case PaperMarket:
+		return "paper trading, with play money"
+	case LiveMarket:
+		return "LIVE, WITH REAL MONEY"
+	}
+	return "unknown: the request is of an older version, and a trade of it is refused"
+}
+
 // OrderRefused says why a market did not do what it was asked to: it is closed, knows no
 // such stock, found nobody to trade with. Like InvalidRequest it is an error name of the
 // state machine, it is never retried, and whoever returns it has traded nothing.
@@ -59,7 +82,7 @@ type OrderRefused struct{ Reason string }
 
 func (e *OrderRefused) Error() string { return e.Reason }
 
-// MarketUnavailable says why a market could not be asked, or what it answered be known.
+// MarketUnavailable says why a market could not be reached, or its answer not understood.
 // The same attempt may succeed later, and the state machine makes it again; whether this
 // one has placed an order is unknown.
 type MarketUnavailable struct{ Reason string }
@@ -71,6 +94,12 @@ func (e *MarketUnavailable) Error() string { return e.Reason }
 type OrderConflict struct{ Reason string }
 
 func (e *OrderConflict) Error() string { return e.Reason }
+
+// OrderUnknown says why nobody can tell from here whether there is an order: an earlier
+// attempt may have placed it, and the market does not let us look. No later attempt could.
+type OrderUnknown struct{ Reason string }
+
+func (e *OrderUnknown) Error() string { return e.Reason }
 
 // Request is the input of an execution. The zero value of a field means that the
 // input leaves it out.
@@ -113,6 +142,7 @@ type Quote struct {
 	StockPrice    float64   `json:"stock_price"`              // per share; a whole number from 0 to 99 in the simulated market
 	LimitPrice    string    `json:"limit_price,omitempty"`    // the same as a decimal, such as "187.12"; none in the simulated market
 	PreviousClose float64   `json:"previous_close,omitempty"` // per share; none in the simulated market
+	Market        Market    `json:"market,omitempty"`         // where it was made; none in a quote of an older version
 	Symbol        string    `json:"symbol"`
 	Qty           int       `json:"qty"`       // shares, MinQty to MaxQty
 	QuoteID       string    `json:"quote_id"`  // 32 hexadecimal digits
@@ -143,7 +173,8 @@ func isLimitPrice(s string) bool {
 }
 
 // UnmarshalJSON reads a quote from a state's input, where other fields may stand
-// beside it. All of its own fields must be there but the two that not every market has.
+// beside it. All of its own fields must be there but the two that not every market has and
+// the market itself, without which a request of an older version can still be declined.
 // Its error is an *InvalidRequest.
 func (q *Quote) UnmarshalJSON(data []byte) error {
 	fields, err := object("the quote", data)
@@ -170,6 +201,11 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 			return invalid("previous_close is %s, want more than 0", excerpt(raw))
 		}
 	}
+	if raw, ok := fields["market"]; ok {
+		if json.Unmarshal(raw, &q.Market) != nil || q.Market != SimulatedMarket && q.Market != PaperMarket && q.Market != LiveMarket {
+			return invalid("market is %s, want \"simulated\", \"paper\" or \"live\"", excerpt(raw))
+		}
+	}
 	if q.Symbol, err = symbol(fields["symbol"]); err != nil {
 		return err
 	}
@@ -186,6 +222,27 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// CheckMarket refuses a quote of another market than the one that is to trade it: what
+// a person approved as play money is not traded for real, nor the other way around. Its
+// error is an *InvalidRequest.
+func (q Quote) CheckMarket(own Market) error {
+	switch q.Market {
+	case own:
+		return nil
+	case "":
+		return invalid("the quote does not say in which market it was made, and this one is %s: nothing was traded, start a new execution", own)
+	}
+	return invalid("the quote is of the %s market, and this one is %s: nothing was traded, start a new execution", q.Market, own)
+}
+
+// Dollars is an amount for a person: $74, $74.50 for 74.5.
+func Dollars(decimal string) string {
+	if _, cents, _ := strings.Cut(decimal, "."); len(cents) == 1 {
+		decimal += "0"
+	}
+	return "$" + decimal
+}
+
 // Price is the price of one share as a decimal string.
 func (q Quote) Price() string { return strconv.FormatFloat(q.StockPrice, 'f', -1, 64) }
 
@@ -194,7 +251,7 @@ func (q Quote) Limit() string {
 	if q.LimitPrice == "" {
 		return ""
 	}
-	return q.LimitPrice + " or better"
+	return Dollars(q.LimitPrice) + " or better"
 }
 
 // Total is the price of all shares as a decimal string. It has no more decimals than

@@ -12,10 +12,10 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-const quoteJSON = `{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
+const quoteJSON = `{"stock_price":42,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
 
 // realQuoteJSON is a quote of a real market.
-const realQuoteJSON = `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
+const realQuoteJSON = `{"stock_price":187.12,"limit_price":"187.12","previous_close":190.5,"market":"paper","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`
 
 func quote(t *testing.T) trading.Quote {
 	t.Helper()
@@ -61,6 +61,9 @@ func TestRequest(t *testing.T) {
 		{"symbol boolean", `{"symbol":true}`, trading.Request{}, "symbol is true, want"},
 		{"symbol array", `{"symbol":["AMZN"]}`, trading.Request{}, `symbol is ["AMZN"], want`},
 		{"symbol object", `{"symbol":{"name":"AMZN"}}`, trading.Request{}, `symbol is {"name":"AMZN"}, want`},
+		{"symbol with a path", `{"symbol":"A/B"}`, trading.Request{}, `symbol is "A/B", want`}, // it stands in one, in requests to a market
+		{"symbol with an escaped path", `{"symbol":"A%2FB"}`, trading.Request{}, `symbol is "A%2FB", want`},
+		{"symbol with a query", `{"symbol":"A?B"}`, trading.Request{}, `symbol is "A?B", want`},
 		{"symbol with a space", `{"symbol":"A B"}`, trading.Request{}, `symbol is "A B", want`},
 		{"symbol with a double quote", `{"symbol":"A\"B"}`, trading.Request{}, `symbol is "A\"B", want`},
 		{"symbol with a line break at its end", `{"symbol":"AMZN\n"}`, trading.Request{}, `symbol is "AMZN\n", want`},
@@ -111,6 +114,12 @@ func TestQuoteRefused(t *testing.T) {
 		{"price nothing, but negative", `42`, `-0.0`, "stock_price is -0, want 0 or more"},
 		{"symbol missing", `"symbol":"AMZN",`, ``, "symbol is missing, want"},
 		{"symbol a number", `"AMZN"`, `7`, "symbol is 7, want"},
+		{"symbol with a path", `AMZN`, `A/B`, `symbol is "A/B", want`},
+		{"market unknown", `simulated`, `nasdaq`, `market is "nasdaq", want "simulated", "paper" or "live"`},
+		{"market in capitals", `simulated`, `LIVE`, `market is "LIVE", want`},
+		{"market empty", `"simulated"`, `""`, `market is "", want`},
+		{"market null", `"simulated"`, `null`, `market is null, want`},
+		{"market a number", `"simulated"`, `7`, `market is 7, want`},
 		{"qty missing", `"qty":5,`, ``, "qty is missing, want"},
 		{"qty a string", `5`, `"5"`, `qty is "5", want`},
 		{"id too short", `0123456789abcdef0123456789abcdef`, `0123`, "quote_id is"},
@@ -256,12 +265,31 @@ func TestSimulatedTrade(t *testing.T) {
 	}
 }
 
-// What a person approved as a real trade is not pretended.
-func TestSimulatedMarketTradesNoRealQuote(t *testing.T) {
-	q := quote(t)
-	q.LimitPrice = "42"
-	_, err := trading.Simulated{}.Trade(t.Context(), trading.Buy, q)
-	checkInvalid(t, err, "the quote is of a real market")
+// What a person approved in one market is traded in no other, and a quote of an older
+// version, which says nothing of its market, in none.
+func TestCheckMarket(t *testing.T) {
+	markets := []trading.Market{trading.SimulatedMarket, trading.PaperMarket, trading.LiveMarket}
+	for _, own := range markets {
+		for _, made := range append(markets, "") {
+			err := trading.Quote{Market: made}.CheckMarket(own)
+			switch {
+			case made == own:
+				checkInvalid(t, err, "")
+			case made == "":
+				checkInvalid(t, err, "the quote does not say in which market it was made, and this one is "+string(own)+": nothing was traded")
+			default:
+				checkInvalid(t, err, "the quote is of the "+string(made)+" market, and this one is "+string(own)+": nothing was traded")
+			}
+		}
+	}
+}
+
+func TestDollars(t *testing.T) {
+	for decimal, want := range map[string]string{"74": "$74", "74.5": "$74.50", "74.56": "$74.56", "0.1234": "$0.1234", "0": "$0"} {
+		if got := trading.Dollars(decimal); got != want {
+			t.Errorf("%s is %s, want %s", decimal, got, want)
+		}
+	}
 }
 
 func requestBody(edit ...string) []byte {
@@ -274,16 +302,17 @@ func TestNotice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := r.Subject(), "Approval requested: buy 5 AMZN at 42"; got != want {
+	if got, want := r.Subject(), "Approval requested: buy 5 AMZN at $42"; got != want {
 		t.Errorf("subject %q, want %q", got, want)
 	}
 	want := `A trade waits for your decision.
 
+  Market          simulated, nothing real is traded
   Recommendation  buy
   Symbol          AMZN
-  Price           42
+  Price           $42
   Quantity        5
-  Total           210
+  Total           $210
   Quoted at       2026-01-02T03:04:05Z
   Decide before   2026-01-02T04:04:06Z
   Execution       arn:aws:states:eu-west-1:123456789012:execution:Machine:it's  one
@@ -307,8 +336,28 @@ func TestNoticeShowsTheLimitPrice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "\n  Price           187.12\n  Limit price     187.12 or better\n  Quantity        5\n  Total           935.6\n"; !strings.Contains(r.Notice(), want) {
+	if want := "\n  Price           $187.12\n  Limit price     $187.12 or better\n  Quantity        5\n  Total           $935.60\n"; !strings.Contains(r.Notice(), want) {
 		t.Errorf("notice without %q:\n%s", want, r.Notice())
+	}
+}
+
+// Whoever reads a notice sees whose money is at stake; real money nobody can miss.
+func TestNoticeShowsTheMarket(t *testing.T) {
+	for _, test := range []struct{ name, market, subject, begins, row string }{
+		{"simulated", `"market":"simulated",`, "Approval requested: buy", "A trade waits", "simulated, nothing real is traded"},
+		{"paper", `"market":"paper",`, "Approval requested: buy", "A trade waits", "paper trading, with play money"},
+		{"live", `"market":"live",`, "REAL MONEY: Approval requested: buy", "REAL MONEY. A trade waits", "LIVE, WITH REAL MONEY"},
+		{"an older version", ``, "Approval requested: buy", "A trade waits", "unknown: the request is of an older version, and a trade of it is refused"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := trading.ParseApprovalRequest(requestBody(`"market":"simulated",`, test.market))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(r.Subject(), test.subject) || !strings.HasPrefix(r.Notice(), test.begins) || !strings.Contains(r.Notice(), "\n  Market          "+test.row+"\n") {
+				t.Errorf("%s\n%s", r.Subject(), r.Notice())
+			}
+		})
 	}
 }
 

@@ -16,6 +16,9 @@
 //     Alpaca that are quoted in its own issues, alpaca-py#225, Alpaca-API#111,
 //     alpaca-trade-api-go#260 and alpaca-py#260. 40010001 stands for other mistakes than a
 //     repeated id too, Alpaca-API#80, so that it alone proves none.
+//   - That a sale of shares that are not there is a short sale, and that position_intent is
+//     kept for stocks too, "position intent mismatch": Alpaca-API#85 and #250. Its code is
+//     what users of the API write down.
 //   - 429 with X-RateLimit headers, the time of reset in seconds since 1970: Alpaca's notes
 //     on the limits of its broker API, and alpaca-trade-api-csharp#607.
 //   - 422 for an order that can't be cancelled any more: the same as Alpaca documents it; it
@@ -78,10 +81,12 @@ type Config struct {
 	Closed      bool
 	BuyingPower *decimal.Decimal // dollars; nil for any number
 	Shares      *int             // held of every stock at first; nil for any number
+	Reserved    int              // of these, held for other orders
 
-	Looks             int  // at an order, until it has ended; negative: it waits to be cancelled
-	IDsLast           bool // whether an id is new is looked at after all else, not before
-	RequestsPerMinute int  // 0 for any number
+	Lag               time.Duration // until what is Late is done
+	Looks             int           // at an order, until it has ended; negative: it waits to be cancelled
+	IDsLast           bool          // whether an id is new is looked at after all else, not before
+	RequestsPerMinute int           // 0 for any number
 
 	// Disturb says what goes wrong with a request; nil for nothing.
 	Disturb func(Request) Fault
@@ -118,6 +123,10 @@ const (
 	Unreached         // nothing done, and a reply that breaks off
 	ReplyLost         // done, and a reply that breaks off
 	Held              // done, and no reply for as long as the client waits
+	Late              // a reply that breaks off, and done only after Config.Lag
+	Poor              // refused for want of buying power or shares
+	Denied            // refused for the keys
+	Overlooked        // refused as unknown, whether it is or not
 )
 
 // Order is an order that was accepted.
@@ -142,6 +151,7 @@ type Server struct {
 	mu       sync.Mutex
 	config   Config
 	orders   []*Order
+	late     []func()       // what is still to be done
 	traded   map[string]int // shares, by symbol: bought less sold
 	window   time.Time      // the minute that requests are counted in
 	requests int
@@ -172,6 +182,9 @@ func (s *Server) Change(change func(*Config)) {
 func (s *Server) Settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, do := range s.late {
+		do()
+	}
 	for _, o := range s.orders {
 		if !o.ended() {
 			o.end()
@@ -234,7 +247,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case Held:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
-	case Unreached, ReplyLost:
+	case Unreached, ReplyLost, Late:
 		// In the middle: a client that has read nothing may take the connection for one that
 		// was idle and closed, and ask again by itself.
 		io.WriteString(w, `{"id":`)
@@ -252,7 +265,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer serves a request, or refuses to before it is looked at.
 func (s *Server) answer(r *http.Request, serve func() answer, fault Fault) (answer, map[string]string) {
-	if r.Header.Get("APCA-API-KEY-ID") != s.config.KeyID || r.Header.Get("APCA-API-SECRET-KEY") != s.config.SecretKey {
+	if fault == Denied || r.Header.Get("APCA-API-KEY-ID") != s.config.KeyID || r.Header.Get("APCA-API-SECRET-KEY") != s.config.SecretKey {
 		return answer{http.StatusUnauthorized, map[string]string{"message": "unauthorized."}}, nil
 	}
 	header, exceeded := s.count(fault == RateLimited)
@@ -261,6 +274,19 @@ func (s *Server) answer(r *http.Request, serve func() answer, fault Fault) (answ
 		return refusal(http.StatusTooManyRequests, 42910000, "rate limit exceeded"), header
 	case fault == Failed, fault == Unreached:
 		return answer{}, header
+	case fault == Late:
+		do := sync.OnceFunc(func() { serve() })
+		s.late = append(s.late, do)
+		time.AfterFunc(s.config.Lag, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			do()
+		})
+		return answer{}, header
+	case fault == Poor:
+		return refusal(http.StatusForbidden, 40310000, "insufficient buying power"), header
+	case fault == Overlooked:
+		return refusal(http.StatusNotFound, 40410000, "order not found"), header
 	}
 	return serve(), header
 }
@@ -373,8 +399,7 @@ func (s *Server) position(symbol string) answer {
 	if held <= 0 {
 		return refusal(http.StatusNotFound, 40410000, "position does not exist")
 	}
-	qty := strconv.Itoa(held)
-	return answer{http.StatusOK, map[string]any{"symbol": symbol, "qty": qty, "qty_available": qty, "side": "long"}}
+	return answer{http.StatusOK, map[string]any{"symbol": symbol, "qty": strconv.Itoa(held), "qty_available": strconv.Itoa(held - s.config.Reserved), "side": "long"}}
 }
 
 // held is how many shares the account has now.
@@ -394,6 +419,7 @@ type placement struct {
 	TimeInForce   string           `json:"time_in_force"`
 	LimitPrice    *decimal.Decimal `json:"limit_price"`
 	ClientOrderID string           `json:"client_order_id"`
+	Intent        string           `json:"position_intent"`
 }
 
 func (s *Server) place(p placement) answer {
@@ -464,17 +490,21 @@ func (p placement) invalid() *answer {
 	return nil
 }
 
-// unaffordable is the refusal of what the account has no money or no shares for.
+// unaffordable is the refusal of what the account has no money or no shares for. A sale
+// without any shares is a short sale, unless it says that it closes a position.
 func (s *Server) unaffordable(p placement) *answer {
 	var a answer
 	cost := p.LimitPrice.Mul(*p.Qty)
 	held := s.held(p.Symbol)
+	available := held - s.config.Reserved
 	switch power := s.config.BuyingPower; {
 	case p.Side == "buy" && power != nil && cost.GreaterThan(*power):
 		a = refusal(http.StatusForbidden, 40310000, "insufficient buying power", "buying_power", power.String(), "cost_basis", cost.String())
-	case p.Side == "sell" && p.Qty.GreaterThan(decimal.NewFromInt(int64(held))):
-		a = refusal(http.StatusForbidden, 40310000, fmt.Sprintf("insufficient qty available for order (requested: %s, available: %d)", p.Qty, held),
-			"symbol", p.Symbol, "existing_qty", strconv.Itoa(held), "available", strconv.Itoa(held), "held_for_orders", "0")
+	case p.Side == "sell" && held <= 0 && p.Intent == "sell_to_close":
+		a = refusal(http.StatusUnprocessableEntity, 42210000, "position intent mismatch, inferred: sell_to_open, specified: sell_to_close")
+	case p.Side == "sell" && held > 0 && p.Qty.GreaterThan(decimal.NewFromInt(int64(available))):
+		a = refusal(http.StatusForbidden, 40310000, fmt.Sprintf("insufficient qty available for order (requested: %s, available: %d)", p.Qty, available),
+			"symbol", p.Symbol, "existing_qty", strconv.Itoa(held), "available", strconv.Itoa(available), "held_for_orders", strconv.Itoa(s.config.Reserved))
 	default:
 		return nil
 	}

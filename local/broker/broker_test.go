@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -124,5 +125,51 @@ func TestPosition(t *testing.T) {
 	ask(t, b, "POST", "/v2/orders", strings.NewReplacer("buy", "sell", "one", "two", `"5"`, `"3"`, `"1000"`, `"1"`).Replace(order))
 	if got := held(); got != "2" {
 		t.Errorf("%v are held after 3 were sold", got)
+	}
+	b.Change(func(c *broker.Config) { c.Reserved = 1 })
+	if _, got := ask(t, b, "GET", "/v2/positions/AMZN", ""); got["qty"] != "2" || got["qty_available"] != "1" {
+		t.Errorf("%v, with one held for another order", got)
+	}
+}
+
+// Whoever sells without shares sells short, unless the order says that it closes a position.
+func TestShortSale(t *testing.T) {
+	shares := 0
+	b := broker.New(broker.Config{Shares: &shares})
+	sale := strings.NewReplacer("buy", "sell", `"1000"`, `"1"`).Replace(order)
+	closing := strings.Replace(sale, `"one"`, `"two","position_intent":"sell_to_close"`, 1)
+	if w, got := ask(t, b, "POST", "/v2/orders", closing); w.Code != 422 || got["code"] != 42210000.0 {
+		t.Errorf("a sale that closes nothing: HTTP %d with %v", w.Code, got)
+	}
+	if w, got := ask(t, b, "POST", "/v2/orders", sale); w.Code != 200 || len(b.Orders()) != 1 {
+		t.Errorf("a short sale: HTTP %d with %v", w.Code, got)
+	}
+}
+
+// What is late is done only later, at the latest when all comes to its end.
+func TestLate(t *testing.T) {
+	b := broker.New(broker.Config{Lag: time.Hour, Disturb: func(broker.Request) broker.Fault { return broker.Late }})
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v2/orders", strings.NewReader(order))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("APCA-API-KEY-ID", broker.KeyID)
+	r.Header.Set("APCA-API-SECRET-KEY", broker.SecretKey)
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	if text, err := io.ReadAll(reply.Body); err == nil {
+		t.Errorf("the reply is whole: %s", text)
+	}
+	if n := len(b.Orders()); n != 0 {
+		t.Errorf("%d orders at once", n)
+	}
+	b.Settle()
+	if n := len(b.Orders()); n != 1 {
+		t.Errorf("%d orders in the end", n)
 	}
 }

@@ -74,7 +74,7 @@ type Config struct {
 
 	// Kill, if set, is asked at both moments of each invocation whether to kill the process there and then, for runs that
 	// test how the system bears it. It is called by several goroutines at once.
-	Kill func(function, requestID string, at Moment) bool
+	Kill func(function string, payload []byte, at Moment) bool
 }
 
 // InvokeError is a function's failure, as Step Functions sees it.
@@ -228,7 +228,7 @@ func (p *Pool) goRunning(work func()) bool {
 }
 
 func (p *Pool) kills(f *function, inv *invocation, at Moment) bool {
-	return p.config.Kill != nil && p.config.Kill(f.Name, inv.id, at)
+	return p.config.Kill != nil && p.config.Kill(f.Name, inv.payload, at)
 }
 
 // An invocation has one answer: the first that anybody gives.

@@ -481,9 +481,9 @@ func TestKill(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			kill := true
 			p, j := start(t, func(_ *Function, c *Config) {
-				c.Kill = func(function, requestID string, at Moment) bool {
-					if function != "Trading-Buy" || len(requestID) != 36 {
-						t.Errorf("asked for %s %s", function, requestID)
+				c.Kill = func(function string, payload []byte, at Moment) bool {
+					if function != "Trading-Buy" || !strings.Contains(string(payload), `"echo"`) {
+						t.Errorf("asked for %s %s", function, payload)
 					}
 					return at == tt.at && kill
 				}

@@ -93,7 +93,8 @@ the system up with -serve or -web.
   go run ./local -c approvalTimeout=30s           a deployment's configuration
   go run ./local -serve                           for the AWS CLI, SDKs and the desk
   go run ./local -web                             the desk as a page in your browser
-  go run ./local -c market=alpaca                 Alpaca's paper trading, with your keys
+  go run ./local -c market=alpaca                 a broker that stands in for Alpaca
+  go run ./local -c market=alpaca -paper          Alpaca's paper trading, with your keys
 
 Flags:
 `
@@ -121,7 +122,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.web, "web", false, "keep the system up, with the desk as a page in your browser")
 	flags.IntVar(&o.port, "port", 0, "the endpoint's port on 127.0.0.1; 0 takes any free one")
 	flags.BoolVar(&o.logs, "logs", false, "show the functions' logs")
-	endpoint := flags.String("market-endpoint", "", "with -c market=alpaca, the `URL` of a broker in place of Alpaca")
+	paper := flags.Bool("paper", false, "with -c market=alpaca, trade at Alpaca with play money: takes the keys of your paper\naccount from APCA_API_KEY_ID and APCA_API_SECRET_KEY")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
@@ -144,7 +145,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	if o.config, err = config.FromContext(func(key string) any { return context[key] }); err != nil {
 		return o, usageError{err}
 	}
-	o.market, err = chooseMarket(o.config, *endpoint, os.Getenv)
+	o.market, err = chooseMarket(o.config, *paper, os.Getenv)
 	switch {
 	case err != nil:
 		return o, usageError{err}
@@ -191,7 +192,14 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 
 	p := newPrinter(stdout, o.serve)
 	c.Listener, c.OnEvent, c.OnNotification = listener, p.event, p.notification
-	c.Secrets, c.Environment = o.market.secrets, o.market.environment
+	where, end, err := o.market.open(&c)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if where != "" {
+		fmt.Fprintln(stdout, where)
+	}
 	if o.logs {
 		c.OnLog = func(function string, line []byte) { fmt.Fprintf(stderr, "%s %s\n", function, line) }
 	}
@@ -251,6 +259,9 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 // keepUp keeps the system up until it is interrupted.
 func (o options) keepUp(ctx context.Context, s *system.System, stdout io.Writer) error {
 	environment := fmt.Sprintf("AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%%s AWS_SECRET_ACCESS_KEY=local", s.Endpoint(), system.Region)
+	if s.Token() != "" {
+		environment += " AWS_SESSION_TOKEN=" + s.Token()
+	}
 	fmt.Fprintf(stdout, `The system is up at %s. Ctrl-C ends it.
 
 Start an execution:

@@ -1,60 +1,44 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"stocktrading/local/broker"
+	"stocktrading/local/system"
 	"stocktrading/stacks/config"
 )
 
 func TestChooseMarket(t *testing.T) {
-	paper := config.Config{Market: config.AlpacaMarket, MarketMode: config.PaperMode, MarketSecret: localSecret}
-	live := paper
+	alpaca := config.Config{Market: config.AlpacaMarket, MarketMode: config.PaperMode, MarketSecret: localSecret}
+	live := alpaca
 	live.MarketMode = config.LiveMode
 	own := map[string]string{"APCA_API_KEY_ID": "mine", "APCA_API_SECRET_KEY": "my own"}
-	secret := func(id, key string) map[string]string {
-		return map[string]string{localSecret: `{"APCA_API_KEY_ID":"` + id + `","APCA_API_SECRET_KEY":"` + key + `"}`}
-	}
-	brokers := secret(broker.KeyID, broker.SecretKey)
-	at := func(url string) map[string]string { return map[string]string{"MARKET_ENDPOINT": url} }
+	const missing = "-paper trades at Alpaca with the keys of your paper account: set APCA_API_KEY_ID and APCA_API_SECRET_KEY"
 	for _, test := range []struct {
-		name     string
-		config   config.Config
-		endpoint string
-		env      map[string]string
-		want     market
-		wantErr  string
+		name    string
+		config  config.Config
+		paper   bool
+		env     map[string]string
+		want    market
+		wantErr string
 	}{
-		{"simulated", config.Default(), "", own, market{}, ""},
-		{"simulated at an endpoint", config.Default(), "http://127.0.0.1:1", nil, market{}, "-market-endpoint goes with -c market=alpaca only"},
-		{"paper with one's own keys", paper, "", own, market{secrets: secret("mine", "my own")}, ""},
-		{"paper without keys", paper, "", nil, market{}, "the keys of Alpaca's paper trading are missing: set APCA_API_KEY_ID and APCA_API_SECRET_KEY"},
-		{"paper with half a pair", paper, "", map[string]string{"APCA_API_KEY_ID": "mine"}, market{}, "keys of Alpaca's paper trading are missing"},
-		{"live", live, "", own, market{}, "the local run never trades with real money"},
-		{"live at a broker", live, "http://127.0.0.1:1", nil, market{}, "the local run never trades with real money"},
-		{"a broker here", paper, "http://127.0.0.1:8090", nil, market{secrets: brokers, environment: at("http://127.0.0.1:8090")}, ""},
-		{"a broker here by name", paper, "http://localhost:8090/", nil, market{secrets: brokers, environment: at("http://localhost:8090")}, ""},
-		{"a broker here by IPv6", paper, "http://[::1]:8090", nil, market{secrets: brokers, environment: at("http://[::1]:8090")}, ""},
-		{"a broker here with one's own keys", paper, "http://127.0.0.1:8090", own, market{secrets: secret("mine", "my own"), environment: at("http://127.0.0.1:8090")}, ""},
-		{"a broker here with half a pair", paper, "http://127.0.0.1:8090", map[string]string{"APCA_API_SECRET_KEY": "my own"}, market{}, "keys of Alpaca's paper trading are missing"},
-		{"a broker elsewhere", paper, "https://broker.example.com", own, market{secrets: secret("mine", "my own"), environment: at("https://broker.example.com")}, ""},
-		{"a broker elsewhere without keys", paper, "https://broker.example.com", nil, market{}, "keys of Alpaca's paper trading are missing"},
-		{"a broker elsewhere in the open", paper, "http://broker.example.com", own, market{}, "other machines are spoken to by https only"},
-		{"a name that begins like this machine's", paper, "http://127.0.0.1.example.com", own, market{}, "other machines are spoken to by https only"},
-		{"any address of this machine", paper, "http://0.0.0.0:8090", own, market{}, "other machines are spoken to by https only"},
-		{"real money by the way", paper, "https://api.alpaca.markets", own, market{}, "which is Alpaca's own"},
-		{"Alpaca by its own name", paper, "https://alpaca.markets", own, market{}, "which is Alpaca's own"},
-		{"real money by another spelling", paper, "https://API.alpaca.markets.:443/", own, market{}, "which is Alpaca's own"},
-		{"no address", paper, "8090", own, market{}, `-market-endpoint is "8090", want an address such as http://127.0.0.1:8090`},
-		{"an address with a path", paper, "http://127.0.0.1:8090/v2", own, market{}, "want an address such as"},
-		{"an address with a password", paper, "http://me:x@127.0.0.1:8090", own, market{}, "want an address such as"},
-		{"an address of another kind", paper, "ftp://127.0.0.1", own, market{}, "other machines are spoken to by https only"},
+		{"simulated", config.Default(), false, own, market{}, ""},
+		{"simulated, and paper", config.Default(), true, own, market{}, "-paper goes with -c market=alpaca only"},
+		{"a stand-in", alpaca, false, nil, market{secret: localSecret}, ""},
+		{"a stand-in, which gets nobody's keys", alpaca, false, own, market{secret: localSecret}, ""},
+		{"paper", alpaca, true, own, market{secret: localSecret, keyID: "mine", secretKey: "my own"}, ""},
+		{"paper without keys", alpaca, true, nil, market{}, missing},
+		{"paper with half a pair", alpaca, true, map[string]string{"APCA_API_KEY_ID": "mine"}, market{}, missing},
+		{"paper with the other half", alpaca, true, map[string]string{"APCA_API_SECRET_KEY": "my own"}, market{}, missing},
+		{"live", live, false, own, market{}, "the local run never trades with real money"},
+		{"live, and paper", live, true, own, market{}, "the local run never trades with real money"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := chooseMarket(test.config, test.endpoint, func(name string) string { return test.env[name] })
+			got, err := chooseMarket(test.config, test.paper, func(name string) string { return test.env[name] })
 			if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
 				t.Fatalf("got error %v, want %q", err, test.wantErr)
 			}
@@ -65,5 +49,56 @@ func TestChooseMarket(t *testing.T) {
 				t.Errorf("market (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A person's own keys are in the system of a run that trades with them and in no other, and
+// that run's endpoint asks for a token.
+func TestOpenMarket(t *testing.T) {
+	open := func(m market) (system.Config, map[string]string) {
+		t.Helper()
+		var c system.Config
+		where, end, err := m.open(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		if (where == "") != (m == market{}) {
+			t.Errorf("%+v is told as %q", m, where)
+		}
+		keys := map[string]string{}
+		if value, ok := c.Secrets[localSecret]; ok {
+			if err := json.Unmarshal([]byte(value), &keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c, keys
+	}
+	if c, keys := open(market{}); len(keys) != 0 || c.Environment != nil || c.Token != "" {
+		t.Errorf("the simulated market has %+v", c)
+	}
+	c, keys := open(market{secret: localSecret, keyID: "mine", secretKey: "my own"})
+	if keys[keyIDVariable] != "mine" || keys[secretKeyVariable] != "my own" || len(c.Environment) != 0 || len(c.Token) < 26 {
+		t.Errorf("paper trading has the keys %v, the environment %v and the token %q", keys, c.Environment, c.Token)
+	}
+	c, keys = open(market{secret: localSecret})
+	if _, again := open(market{secret: localSecret}); again[secretKeyVariable] == keys[secretKeyVariable] || len(keys[secretKeyVariable]) < 26 {
+		t.Errorf("one run has the keys %v, another %v", keys, again)
+	}
+	for _, key := range []string{keys[secretKeyVariable], "another"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Environment["MARKET_ENDPOINT"]+"/v2/clock", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("APCA-API-KEY-ID", keys[keyIDVariable])
+		r.Header.Set("APCA-API-SECRET-KEY", key)
+		reply, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply.Body.Close()
+		if right := key != "another"; right != (reply.StatusCode == http.StatusOK) {
+			t.Errorf("the broker answers the key %q with %s", key, reply.Status)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
-	"stocktrading/local/broker"
 	"stocktrading/local/localtest"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
@@ -35,6 +33,7 @@ import (
 // served is a local system kept up by -serve, as another process would find it.
 type served struct {
 	endpoint, machine string
+	session           string // empty where the endpoint asks for none
 	client            *sfn.Client
 	output            *buffer
 }
@@ -59,6 +58,8 @@ func (b *buffer) String() string {
 
 var upAt = regexp.MustCompile(`(?s)The system is up at (\S+)\..*-state-machine (arn:\S+)`)
 
+var tokenOf = regexp.MustCompile(`AWS_SESSION_TOKEN=(\S+)`)
+
 func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
 	s := &served{output: &buffer{}}
@@ -75,6 +76,9 @@ func startServe(t *testing.T, args ...string) *served {
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if up := upAt.FindStringSubmatch(s.output.String()); up != nil {
 			s.endpoint, s.machine = up[1], up[2]
+			if token := tokenOf.FindStringSubmatch(up[0]); token != nil {
+				s.session = token[1]
+			}
 			break
 		}
 		if time.Now().After(deadline) || len(ended) > 0 {
@@ -82,7 +86,7 @@ func startServe(t *testing.T, args ...string) *served {
 		}
 	}
 	s.client = sfn.New(sfn.Options{
-		Region: system.Region, BaseEndpoint: aws.String(s.endpoint), Credentials: credentials.NewStaticCredentialsProvider("developer", "local", ""),
+		Region: system.Region, BaseEndpoint: aws.String(s.endpoint), Credentials: credentials.NewStaticCredentialsProvider("developer", "local", s.session),
 	})
 	return s
 }
@@ -124,7 +128,7 @@ func (s *served) environment(t *testing.T, accessKey string) []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ENDPOINT_URL=" + s.endpoint, "AWS_REGION=" + system.Region, "AWS_DEFAULT_REGION=" + system.Region,
-		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=local", "STATE_MACHINE_ARN=" + s.machine,
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=local", "AWS_SESSION_TOKEN=" + s.session, "STATE_MACHINE_ARN=" + s.machine,
 	}
 }
 
@@ -407,7 +411,21 @@ func (s *served) testCLI(t *testing.T) {
 }
 
 func TestServePage(t *testing.T) {
-	s := startServe(t, "-web")
+	wantText(t, startServe(t, "-web").openPage(t), "Nothing waits for a decision.", "local run")
+}
+
+func wantText(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}
+
+// openPage opens the address that is printed, and returns the page.
+func (s *served) openPage(t *testing.T) string {
+	t.Helper()
 	opened := regexp.MustCompile(`this address works once: (http://127\.0\.0\.1:\S+)`)
 	var address []string
 	for deadline := time.Now().Add(20 * time.Second); address == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -426,8 +444,31 @@ func TestServePage(t *testing.T) {
 	}
 	defer reply.Body.Close()
 	page, err := io.ReadAll(reply.Body)
-	if err != nil || !strings.Contains(string(page), "Nothing waits for a decision.") || !strings.Contains(string(page), "local run") {
-		t.Errorf("error %v, the page:\n%s", err, page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// Where somebody's paper account is traded with, the endpoint serves whoever has the run's
+// token, which the printed commands carry, and nobody else on the machine. (Nothing is asked
+// of Alpaca before an execution is started.)
+func TestServePaperAsksForAToken(t *testing.T) {
+	t.Setenv(keyIDVariable, "nobody's")
+	t.Setenv(secretKeyVariable, "nobody's")
+	s := startServe(t, "-c", "market=alpaca", "-paper", "-web")
+	if n := strings.Count(s.output.String(), " AWS_SESSION_TOKEN="+s.session+" "); s.session == "" || n != 2 {
+		t.Errorf("%d of the printed commands have the token, want 2:\n%s", n, s.output)
+	}
+	if stdout, stderr, status := s.runDesk(t); status != 0 || !strings.Contains(stdout, "Nothing waits") {
+		t.Errorf("with the token: status %d: %s%s", status, stdout, stderr)
+	}
+	wantText(t, s.openPage(t), "Nothing waits for a decision.")
+	stranger := *s
+	for _, stranger.session = range []string{"", "another"} {
+		if stdout, stderr, status := stranger.runDesk(t); status != 1 || !strings.Contains(stderr, "UnrecognizedClientException") {
+			t.Errorf("with the token %q: status %d: %s%s", stranger.session, status, stdout, stderr)
+		}
 	}
 }
 
@@ -446,9 +487,6 @@ func TestDeskAgainstExpiredWait(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Setenv(keyIDVariable, "") // a person's own keys are none of a test's
 	t.Setenv(secretKeyVariable, "")
-	trades := httptest.NewServer(broker.New(broker.Config{}))
-	defer trades.Close()
-	at := trades.URL
 	for _, test := range []struct {
 		name       string
 		args       []string
@@ -469,12 +507,12 @@ func TestRun(t *testing.T) {
 		{"unknown value", []string{"-c", "approvalTimeout=soon"}, exitUsage, `context key approvalTimeout is "soon"`},
 		{"unknown flag", []string{"-x"}, exitUsage, "not defined: -x"},
 		{"argument", []string{"x"}, exitUsage, `unexpected argument "x"`},
-		{"market without keys", []string{"-decision", "approve", "-c", "market=alpaca"}, exitUsage, "the keys of Alpaca's paper trading are missing"},
+		{"paper without keys", []string{"-decision", "approve", "-c", "market=alpaca", "-paper"}, exitUsage, "set APCA_API_KEY_ID and APCA_API_SECRET_KEY"},
 		{"live", []string{"-decision", "approve", "-c", "market=alpaca", "-c", "marketMode=live"}, exitUsage, "the local run never trades with real money"},
 		{"live, and nobody asked", []string{"-c", "market=alpaca", "-c", "marketMode=live", "-c", "approval=automatic"}, exitUsage, "does not go with approval=automatic"},
 		{"a mode of no market", []string{"-decision", "approve", "-c", "marketMode=paper"}, exitUsage, "goes with market=alpaca only"},
-		{"an endpoint of no market", []string{"-decision", "approve", "-market-endpoint", "http://127.0.0.1:1"}, exitUsage, "-market-endpoint goes with"},
-		{"at a broker", []string{"-decision", "buy", "-c", "market=alpaca", "-market-endpoint", at}, exitSucceeded, `"outcome": "traded"`},
+		{"paper of no market", []string{"-decision", "approve", "-paper"}, exitUsage, "-paper goes with"},
+		{"at a broker", []string{"-decision", "buy", "-c", "market=alpaca"}, exitSucceeded, `"outcome": "traded"`},
 		{"port out of range", []string{"-serve", "-port", "70000"}, exitUsage, "-port is 70000"},
 		{"help", []string{"-h"}, exitSucceeded, "Usage: go run ./local"},
 	} {

@@ -257,7 +257,7 @@ func (r *running) badMessages(t *testing.T, served *batches) {
 		noLimit  = "TimeoutSeconds is missing or no whole number from 1 to 99999999"
 		noQuote  = "Input holds no quote"
 	)
-	const good = `{"Input":{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
+	const good = `{"Input":{"stock_price":42,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
 		`"TaskToken":"` + marker + `","Execution":"arn:aws:states:us-east-1:123456789012:execution:Forged:good","EnteredTime":"2026-01-02T03:04:06Z","TimeoutSeconds":60}`
 	with := func(old, new string) string {
 		if !strings.Contains(good, old) {
@@ -334,7 +334,7 @@ func (r *running) badMessages(t *testing.T, served *batches) {
 		t.Error("the good message was in a batch of its own")
 	}
 	for _, n := range r.notices(t) {
-		if strings.Count(n.Message, "\n") != 16 || strings.Contains(n.Message+n.Subject, marker) || strings.Contains(n.Message, "\n  go run ./desk 'evil'") {
+		if strings.Count(n.Message, "\n") != 17 || strings.Contains(n.Message+n.Subject, marker) || strings.Contains(n.Message, "\n  go run ./desk 'evil'") {
 			t.Errorf("notice %q: %q", n.Subject, n.Message)
 		}
 	}
@@ -347,7 +347,7 @@ func (r *running) badMessages(t *testing.T, served *batches) {
 // message does not come back.
 func TestForgedTokenIsNotApproved(t *testing.T) {
 	r := start(t, map[string]any{"approval": "automatic"}, nil)
-	forged := `{"Input":{"stock_price":42,"symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
+	forged := `{"Input":{"stock_price":42,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":"buy"},` +
 		`"TaskToken":"` + marker + `","Execution":"arn:aws:states:us-east-1:123456789012:execution:Forged:token","EnteredTime":"2026-01-02T03:04:06Z","TimeoutSeconds":60}`
 	queue := r.queueURL()
 	if _, err := sqs.NewFromConfig(r.AWSConfig("developer")).SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &queue, MessageBody: &forged}); err != nil {

@@ -119,6 +119,11 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, http.StatusBadRequest, "SerializationException", err.Error())
 		return
 	}
+	token := r.Header.Get("X-Amz-Security-Token")
+	if s.token != "" && !same(token, s.token) && !s.secrets.admits(token) {
+		c.fail(w, http.StatusForbidden, "UnrecognizedClientException", "this run trades with somebody's account, so it wants the AWS_SESSION_TOKEN that it has printed")
+		return
+	}
 	action, ok := operations[c.service][c.operation]
 	if !ok {
 		c.fail(w, http.StatusBadRequest, "UnknownOperationException", fmt.Sprintf("the local run does not serve %q", c.operation))
@@ -141,7 +146,7 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	case "states":
 		s.engine.ServeHTTP(w, r)
 	case "secretsmanager":
-		s.secrets.serve(w, c, r.Header.Get("X-Amz-Security-Token"))
+		s.secrets.serve(w, c, token)
 	case "sts":
 		fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>%s</Arn><UserId>%s</UserId><Account>%s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
 			escape(s.principals.caller(c.accessKey)), escape(c.accessKey), AccountID)

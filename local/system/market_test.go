@@ -1,9 +1,12 @@
 package system_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/shopspring/decimal"
 
 	"stocktrading/desk/decision"
@@ -57,6 +61,23 @@ func (f *faults) next(r broker.Request) broker.Fault {
 	return fault
 }
 
+// anotherVersion makes the quotes of two symbols what a deployment of another mode, or of
+// an older version of the functions, has made of them before this one.
+func anotherVersion(next system.Invoker) system.Invoker {
+	return func(ctx context.Context, function string, payload []byte) ([]byte, error) {
+		out, err := next(ctx, function, payload)
+		if strings.Contains(function, "CheckStockPrice") {
+			switch {
+			case bytes.Contains(out, []byte(`"symbol":"LIVE"`)):
+				out = bytes.Replace(out, []byte(`"market":"paper"`), []byte(`"market":"live"`), 1)
+			case bytes.Contains(out, []byte(`"symbol":"OLD"`)):
+				out = bytes.Replace(out, []byte(`"market":"paper",`), nil, 1)
+			}
+		}
+		return out, err
+	}
+}
+
 // What a real market can answer, each from the request to its one report. The stocks are
 // named after what happens to them.
 func TestMarket(t *testing.T) {
@@ -69,7 +90,11 @@ func TestMarket(t *testing.T) {
 		"place LIMITS": slices.Repeat([]broker.Fault{broker.RateLimited}, 4),
 		"place LOST":   {broker.ReplyLost},
 		"place HELD":   {broker.Held},
-		"place LOST4":  {broker.ReplyLost, broker.Failed, broker.Failed, broker.Failed},
+		"place LOST4":  {broker.ReplyLost},
+		"find LOST4":   always,
+		"place SLOW":   {broker.Late, broker.Poor},
+		"place KEYS":   {broker.ReplyLost},
+		"find KEYS":    {broker.Denied},
 	}}
 	power, shares := decimal.NewFromInt(100_000), 5
 	b := broker.New(broker.Config{
@@ -87,9 +112,9 @@ func TestMarket(t *testing.T) {
 			}
 			return s, symbol != "NOSUCH"
 		},
-		BuyingPower: &power, Shares: &shares, Disturb: f.next,
+		BuyingPower: &power, Shares: &shares, Lag: 500 * time.Millisecond, Disturb: f.next,
 	})
-	r := startMarket(t, b, nil)
+	r := startMarket(t, b, func(c *system.Config) { c.Invoke = anotherVersion })
 	orders := func(symbol string) (n int) {
 		for _, o := range b.Orders() {
 			if o.Symbol == symbol {
@@ -100,7 +125,7 @@ func TestMarket(t *testing.T) {
 	}
 	held, wait := r.asking(t, "HELD") // whose reply takes seconds not to come; all else happens meanwhile
 	r.approve(t, wait)
-	for _, test := range []struct {
+	tests := []struct {
 		name, symbol string
 		qty          int
 		answer       decision.Answer
@@ -113,7 +138,7 @@ func TestMarket(t *testing.T) {
 		{"one share unless said otherwise", "ONE", 0, decision.Buy, map[string]any{"outcome": "traded", "qty": "1"}, "", 1},
 		{"in part", "PART", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "3", "ordered_qty": "5"}, "", 1},
 		{"declined", "NO", 5, decision.Decline, map[string]any{"outcome": "declined"}, "", 0},
-		{"with nobody", "NONE", 5, decision.Buy, failed("Buy Stock", "OrderRefused", "no"), "the order to buy 5 NONE at 187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
+		{"with nobody", "NONE", 5, decision.Buy, failed("Buy Stock", "OrderRefused", "no"), "the order to buy 5 NONE at $187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
 		{"an unknown stock", "NOSUCH", 5, decision.Buy, failed("Check Stock Price", "OrderRefused", "no"), "Alpaca knows no stock NOSUCH", 0},
 		{"without money", "RICH", 2, decision.Buy, failed("Buy Stock", "OrderRefused", "no"), "insufficient buying power; nothing was traded", 0},
 		{"without shares", "BIG", 6, decision.Sell, failed("Sell Stock", "OrderRefused", "no"), "there are 5 BIG to sell, and not 6; nothing was traded", 0},
@@ -124,22 +149,32 @@ func TestMarket(t *testing.T) {
 		{"too often", "LIMITS", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "(HTTP status 429)", 0},
 		{"with its reply lost", "LOST", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
 		{"with its reply lost and never found", "LOST4", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "what became of that is unknown", 1},
-	} {
+		{"refused while it is on its way", "SLOW", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
+		{"with the keys refused after its reply was lost", "KEYS", 5, decision.Buy, failed("Buy Stock", "OrderUnknown", "unknown"), "it can't be looked up whether there is the order to buy 5 KEYS", 1},
+		{"asked for with real money", "LIVE", 5, decision.Buy, failed("Buy Stock", "InvalidRequest", "no"), "the quote is of the live market, and this one is paper: nothing was traded", 0},
+		{"asked for by an older version", "OLD", 5, decision.Sell, failed("Sell Stock", "InvalidRequest", "no"), "the quote does not say in which market it was made, and this one is paper: nothing was traded", 0},
+		{"asked for by an older version, and declined", "OLD", 5, decision.Decline, map[string]any{"outcome": "declined"}, "", 0},
+	}
+	arns, ids := make([]string, len(tests)), make([]string, len(tests))
+	for i, test := range tests { // all at once, because some of it takes seconds
+		input := fmt.Sprintf(`{"symbol":%q,"qty":%d}`, test.symbol, test.qty)
+		if test.qty == 0 {
+			input = fmt.Sprintf(`{"symbol":%q}`, test.symbol)
+		}
+		arns[i] = r.startExecution(t, input)
+		ids[i] = arns[i][strings.LastIndex(arns[i], ":")+1:]
+		if test.want["failed_state"] == "Check Stock Price" {
+			continue
+		}
+		wait := r.waiting(t, arns[i])
+		ids[i] = wait.Quote.QuoteID
+		if _, err := r.desk.Decide(t.Context(), wait, test.answer, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			input := fmt.Sprintf(`{"symbol":%q,"qty":%d}`, test.symbol, test.qty)
-			if test.qty == 0 {
-				input = fmt.Sprintf(`{"symbol":%q}`, test.symbol)
-			}
-			arn := r.startExecution(t, input)
-			id := arn[strings.LastIndex(arn, ":")+1:]
-			if test.want["failed_state"] != "Check Stock Price" {
-				wait := r.waiting(t, arn)
-				id = wait.Quote.QuoteID
-				if _, err := r.desk.Decide(t.Context(), wait, test.answer, ""); err != nil {
-					t.Fatal(err)
-				}
-			}
-			checkReport(t, r, arn, id, test.want, test.cause)
+			checkReport(t, r, arns[i], ids[i], test.want, test.cause)
 			if n := orders(test.symbol); n != test.orders {
 				t.Errorf("%d orders, want %d", n, test.orders)
 			}
@@ -191,7 +226,7 @@ func TestMarket(t *testing.T) {
 		b.Change(func(c *broker.Config) { c.KeyID = "another" })
 		defer b.Change(func(c *broker.Config) { c.KeyID = broker.KeyID })
 		r.approve(t, wait)
-		checkReport(t, r, arn, wait.Quote.QuoteID, failed("Buy Stock", "OrderRefused", "no"), "it does not accept the keys of the secret")
+		checkReport(t, r, arn, wait.Quote.QuoteID, failed("Buy Stock", "OrderUnknown", "unknown"), "it does not accept the keys of the secret")
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,7 +293,7 @@ func TestMarketAfterAKilledFunction(t *testing.T) {
 	b := broker.New(broker.Config{})
 	var kill sync.Once
 	r := startMarket(t, b, func(c *system.Config) {
-		c.Kill = func(function, _ string, at functions.Moment) (now bool) {
+		c.Kill = func(function string, _ []byte, at functions.Moment) (now bool) {
 			if strings.Contains(function, "StockLambda") && at == functions.AfterWork {
 				kill.Do(func() { now = true })
 			}
@@ -302,6 +337,67 @@ func TestAblationOfTheSecret(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where the endpoint asks for a token, it serves nobody without it: no call of any service,
+// whatever access key it is made with. The functions have one of their own.
+func TestEndpointAsksForItsToken(t *testing.T) {
+	r := start(t, nil, func(c *system.Config) { c.Token = "the token of the run" })
+	ask := func(target, body, token string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Endpoint(), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if target != "" {
+			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+			req.Header.Set("X-Amz-Target", target)
+		}
+		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=developer/20260102/us-east-1/x/aws4_request")
+		if token != "" {
+			req.Header.Set("X-Amz-Security-Token", token)
+		}
+		reply, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reply.Body.Close()
+		text, err := io.ReadAll(reply.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused := strings.Contains(string(text), "UnrecognizedClientException"); refused != (reply.StatusCode == http.StatusForbidden) {
+			t.Errorf("%s%s with the token %q: %s %s", target, body, token, reply.Status, text)
+		}
+		return reply.StatusCode
+	}
+	for _, call := range [][2]string{
+		{"AWSStepFunctions.ListExecutions", `{"stateMachineArn":"` + r.StateMachineARN() + `"}`},
+		{"AWSStepFunctions.StartExecution", `{"stateMachineArn":"` + r.StateMachineARN() + `","input":"{}"}`},
+		{"AmazonSQS.ListQueues", `{}`},
+		{"", "Action=ListTopics"},
+		{"", "Action=GetCallerIdentity"},
+	} {
+		for _, token := range []string{"", "another", "the token of the ru"} {
+			if status := ask(call[0], call[1], token); status != http.StatusForbidden {
+				t.Errorf("%v with the token %q: status %d", call, token, status)
+			}
+		}
+		if status := ask(call[0], call[1], "the token of the run"); status != http.StatusOK {
+			t.Errorf("%v with the token: status %d", call, status)
+		}
+	}
+	machine := r.StateMachineARN()
+	list, err := r.sfn.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: &machine})
+	if err != nil || len(list.Executions) != 1 {
+		t.Errorf("executions %v, error %v, want the one that was started with the token", list, err)
+	}
+	// A run goes through all the same: the functions, the poller and the desk have their tokens.
+	arn := r.startExecution(t, `{}`)
+	r.approve(t, r.waiting(t, arn))
+	if _, report := r.end(t, arn); report["outcome"] != "traded" {
+		t.Errorf("report %v", report)
 	}
 }
 

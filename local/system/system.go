@@ -57,6 +57,11 @@ type Config struct {
 	Secrets     map[string]string
 	Environment map[string]string
 
+	// Token is what every request to the endpoint has to show as its session token, as
+	// AWSConfig and the functions do. Without one the endpoint serves every user of this
+	// machine.
+	Token string
+
 	// Optional observers. The first two are called from one goroutine at a time.
 	OnEvent        func(executionARN string, e states.HistoryEvent)
 	OnNotification func(Notification)
@@ -71,7 +76,7 @@ type Config struct {
 	// that of the functions. Invoke wraps every invocation of a function, Endpoint every
 	// request to the endpoint.
 	Deny     func(holder, action, resource string) bool
-	Kill     func(function, requestID string, at functions.Moment) bool
+	Kill     func(function string, payload []byte, at functions.Moment) bool
 	Invoke   func(next Invoker) Invoker
 	Endpoint func(next http.Handler) http.Handler
 }
@@ -114,6 +119,7 @@ type Invoker func(ctx context.Context, functionARN string, payload []byte) ([]by
 // System is a running stack.
 type System struct {
 	endpoint   string
+	token      string
 	stack      *assembly.Stack
 	machineARN string
 	principals principals
@@ -138,7 +144,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 			return nil, fmt.Errorf("listen on 127.0.0.1: %w", err)
 		}
 	}
-	s := &System{endpoint: "http://" + listener.Addr().String(), log: c.OnLog, secrets: newSecrets(c.Secrets)}
+	s := &System{endpoint: "http://" + listener.Addr().String(), token: c.Token, log: c.OnLog, secrets: newSecrets(c.Secrets)}
 	if s.log == nil {
 		s.log = func(string, []byte) {}
 	}
@@ -290,6 +296,9 @@ func (s *System) Close() error {
 // Endpoint is the base URL for AWS clients.
 func (s *System) Endpoint() string { return s.endpoint }
 
+// Token is the session token that the endpoint asks for; empty if it asks for none.
+func (s *System) Token() string { return s.token }
+
 // StateMachineARN names the one state machine.
 func (s *System) StateMachineARN() string { return s.machineARN }
 
@@ -305,7 +314,7 @@ func (s *System) AWSConfig(accessKey string) aws.Config {
 	return aws.Config{
 		Region:       Region,
 		BaseEndpoint: aws.String(s.endpoint),
-		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, "local", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, "local", s.token),
 	}
 }
 

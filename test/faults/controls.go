@@ -22,6 +22,7 @@ type control struct {
 	// What takes the guard off; nil for what stays as it is.
 	template func(template map[string]any) error
 	payload  func(at place, payload []byte) []byte
+	blind    bool                             // the broker finds no order by its id
 	reply    func(*httptest.ResponseRecorder) // to an answer
 }
 
@@ -40,6 +41,27 @@ var controls = []*control{
 		enough:   40,
 		alpaca:   true,
 		payload:  withAnotherID,
+	},
+	{
+		name:     "no-look-up",
+		off:      "no order found by its client order id",
+		protects: denied,
+		enough:   40,
+		alpaca:   true,
+		blind:    true,
+	},
+	{
+		name:     "no-market",
+		off:      "a quote of any market taken for one of the functions' own",
+		protects: wrongMarket,
+		enough:   60,
+		alpaca:   true,
+		payload: func(at place, payload []byte) []byte {
+			if at != placeTrade {
+				return payload
+			}
+			return withMarket(payload, `"paper"`)
+		},
 	},
 	{
 		name:     "no-partial-batch-response",
@@ -110,13 +132,20 @@ func withAnotherID(at place, payload []byte) []byte {
 	if at != placeTrade {
 		return payload
 	}
+	var id [16]byte
+	crand.Read(id[:]) // never fails
+	return edited(payload, func(quote map[string]json.RawMessage) {
+		quote["quote_id"] = json.RawMessage(`"` + hex.EncodeToString(id[:]) + `"`)
+	})
+}
+
+// edited is the payload of a trade with its quote changed.
+func edited(payload []byte, change func(quote map[string]json.RawMessage)) []byte {
 	var quote map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &quote); err != nil {
 		panic(err) // it was read before
 	}
-	var id [16]byte
-	crand.Read(id[:]) // never fails
-	quote["quote_id"] = json.RawMessage(`"` + hex.EncodeToString(id[:]) + `"`)
+	change(quote)
 	payload, err := json.Marshal(quote)
 	if err != nil {
 		panic(err) // it was JSON

@@ -83,6 +83,8 @@ const (
 	unapproved counter = iota
 	tradedTwice
 	placedTwice
+	wrongMarket
+	denied
 	unreported
 	reportedOtherwise
 	untrue
@@ -102,6 +104,8 @@ var counterLabels = [counters]string{
 	unapproved:        "trades without approval",
 	tradedTwice:       "trades made twice",
 	placedTwice:       "orders placed twice",
+	wrongMarket:       "trades in the wrong market mode",
+	denied:            "\"nothing was traded\" said of an order that exists",
 	unreported:        "executions without a report",
 	reportedOtherwise: "executions with two different reports",
 	untrue:            "reports that say otherwise than what was traded",
@@ -196,6 +200,13 @@ func (s *summary) add(x *execution) {
 	}
 	if x.orders > 1 {
 		s.found(placedTwice, x, "%d orders", x.orders)
+	}
+	if x.orders > 0 && slices.Contains(x.plan.faults[placeTrade], anotherMarket) {
+		s.found(wrongMarket, x, "%v", x.trades)
+	}
+	if said := strings.Join(append(slices.Clone(x.reports), end.cause), "\n"); x.orders > 0 &&
+		strings.Contains(said, "nothing was traded") && !strings.Contains(said, "found nobody to trade with") {
+		s.found(denied, x, "%d orders: %s", x.orders, said)
 	}
 	if end.askedAgain {
 		s.found(askedAgain, x, "after %s", end.answered)
@@ -390,7 +401,7 @@ func (s *summary) writeCounters(row func(label string, values ...any)) {
 	row("  together", "", total)
 	row("Must be 0", "", "")
 	for c, n := range s.zero {
-		if counter(c) != placedTwice || s.alpaca { // the simulated market has no orders
+		if counter(c) < placedTwice || counter(c) > denied || s.alpaca { // the simulated market has no orders
 			row("  "+counterLabels[c], "", n)
 		}
 	}

@@ -12,10 +12,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,68 +40,77 @@ func placeOf(function string) place {
 	return places
 }
 
-// gate lets the invocations of a function through together, and one that is to be killed alone: whoever is asked
-// whether to kill a process is not told what it works for.
-type gate struct {
-	sync.RWMutex
-	kill atomic.Int32 // the fault of the one invocation that is let through, or nothing
-}
-
-func (r *run) gate(function string) *gate {
-	function = function[strings.LastIndex(function, ":")+1:]
-	r.gatesMu.Lock()
-	defer r.gatesMu.Unlock()
-	g := r.gates[function]
-	if g == nil {
-		g = &gate{}
-		r.gates[function] = g
-	}
-	return g
-}
-
-func (r *run) kill(function, _ string, at functions.Moment) bool {
+// kill kills the process of an invocation that is to be killed.
+func (r *run) kill(function string, payload []byte, at functions.Moment) bool {
 	f := killedBefore
 	if at == functions.AfterWork {
 		f = killedAfter
 	}
-	if !r.gate(function).kill.CompareAndSwap(int32(f), int32(nothing)) {
+	where := placeOf(function)
+	concerned := []*execution{r.bySymbol[symbolOf(payload)]}
+	if where == placeNotifier {
+		concerned = r.requesters(payload)
+	}
+	for _, x := range concerned {
+		if x != nil && x.takeKill(where, f) {
+			r.done[f].Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// setKill says how the next process that works for the execution at a place is killed, if it is.
+func (x *execution) setKill(at place, f fault) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kills[at] = f
+}
+
+func (x *execution) takeKill(at place, f fault) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.kills[at] != f {
 		return false
 	}
-	r.done[f].Add(1)
+	x.kills[at] = nothing
 	return true
+}
+
+// symbolOf is the symbol in the payload of any function but the one that serves the queue.
+func symbolOf(payload []byte) string {
+	var input struct{ Symbol string }
+	if err := json.Unmarshal(payload, &input); err != nil {
+		panic(err) // the state machine has written it
+	}
+	return input.Symbol
 }
 
 // invoke disturbs the invocations of the functions.
 func (r *run) invoke(next system.Invoker) system.Invoker {
 	return func(ctx context.Context, function string, payload []byte) ([]byte, error) {
 		at := placeOf(function)
-		var f fault
+		var (
+			f fault
+			x *execution // whose fault it is
+		)
 		if at == placeNotifier {
-			f = r.faultOfBatch(payload)
+			f, x = r.faultOfBatch(payload)
 		} else {
-			var input struct{ Symbol string }
-			if err := json.Unmarshal(payload, &input); err != nil {
-				return nil, fmt.Errorf("read payload of %s: %w", function, err)
-			}
-			x := r.bySymbol[input.Symbol]
+			x = r.bySymbol[symbolOf(payload)]
 			f = x.next(at)
 			x.disturbMarket(f)
+			if f == anotherMarket {
+				payload = r.inAnotherMarket(x, payload)
+			}
 		}
 		if r.control != nil && r.control.payload != nil {
 			payload = r.control.payload(at, payload)
 		}
-		g := r.gate(function)
 		switch f {
 		case killedBefore, killedAfter:
-			g.Lock()
-			defer g.Unlock()
-			g.kill.Store(int32(f))
-			defer g.kill.Store(int32(nothing))
-		default:
-			g.RLock()
-			defer g.RUnlock()
-		}
-		switch f {
+			x.setKill(at, f)
+			defer x.setKill(at, nothing)
 		case throttled:
 			r.done[f].Add(1)
 			return nil, &functions.InvokeError{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
@@ -122,28 +130,32 @@ func (r *run) invoke(next system.Invoker) system.Invoker {
 	}
 }
 
-// faultOfBatch returns the first fault that is due for a request of a batch.
-func (r *run) faultOfBatch(payload []byte) fault {
+// faultOfBatch returns the first fault that is due for a request of a batch, and whose it is.
+func (r *run) faultOfBatch(payload []byte) (due fault, whose *execution) {
+	all := r.requesters(payload)
+	good := slices.DeleteFunc(slices.Clone(all), func(x *execution) bool { return x == nil })
+	for _, x := range good {
+		if due = x.next(placeNotifier); due != nothing {
+			whose = x
+			break
+		}
+	}
+	if len(good) > 0 && len(good) < len(all) {
+		r.mixedBatches.Add(1)
+	}
+	return due, whose
+}
+
+// requesters are the executions of a batch's messages, nil for a malformed one.
+func (r *run) requesters(payload []byte) (all []*execution) {
 	var batch events.SQSEvent
 	if err := json.Unmarshal(payload, &batch); err != nil {
 		panic(err) // the event source mapping has written it
 	}
-	good := 0
-	var due fault
 	for _, m := range batch.Records {
-		x := r.requester(m.Body)
-		if x == nil {
-			continue
-		}
-		good++
-		if due == nothing {
-			due = x.next(placeNotifier)
-		}
+		all = append(all, r.requester(m.Body))
 	}
-	if good > 0 && good < len(batch.Records) {
-		r.mixedBatches.Add(1)
-	}
-	return due
+	return all
 }
 
 // requester returns the execution that a message asks for, or nil if it is malformed.

@@ -111,6 +111,10 @@ func TestAllows(t *testing.T) {
 		{"a trade throttled four times", plan{faults: [places][]fault{placeTrade: {throttled, throttled, throttled, throttled}}, answers: []answer{approve}}, []outcome{traded}},
 		{"nobody to trade with", plan{answers: []answer{approve}, fill: notFilled}, []outcome{failedUntraded}},
 		{"somebody to trade with", plan{answers: []answer{approve}, fill: filledInPart}, []outcome{traded}},
+		{"on its way when it is refused", plan{faults: [places][]fault{placeTrade: {marketLate, marketPoor}}, answers: []answer{approve}}, []outcome{traded}},
+		{"refused", plan{faults: [places][]fault{placeTrade: {marketPoor}}, answers: []answer{approve}}, []outcome{failedUntraded}},
+		{"the keys taken back", plan{faults: [places][]fault{placeTrade: {marketReplyLost, marketDenied}}, answers: []answer{approve}}, []outcome{failedUnknown}},
+		{"another market", plan{faults: [places][]fault{placeTrade: {anotherMarket}}, answers: []answer{approve}}, []outcome{failedUntraded}},
 		{"no report", plan{faults: [places][]fault{placeReport: four}, answers: []answer{approve}}, []outcome{failedTraded}},
 		{"no report of a refusal", plan{faults: [places][]fault{placeReport: four}, answers: []answer{decline}}, []outcome{failedUntraded}},
 		{"no trade and no report", plan{faults: [places][]fault{placeTrade: four, placeReport: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
@@ -144,6 +148,17 @@ func TestCounters(t *testing.T) {
 		{"the same trade twice", func(_ *run, x *execution) { x.trades[bought]++ }, nil},
 		{"another trade", func(_ *run, x *execution) { x.trades[trade{ID: "18", Side: "buy"}] = 1 }, map[counter]int{tradedTwice: 1}},
 		{"another order", func(_ *run, x *execution) { x.orders = 2 }, map[counter]int{placedTwice: 1}},
+		{"an order in another market", func(_ *run, x *execution) {
+			x.orders, x.plan.faults[placeTrade] = 1, []fault{anotherMarket}
+		}, map[counter]int{wrongMarket: 1, otherwise: 1}},
+		{"an order of which nothing is told", func(_ *run, x *execution) {
+			x.orders, x.trades = 1, nil
+			x.reports, x.end.status = []string{`{"Input":{"outcome":"failed","trade_placed":"no","id":"17","cause":"the market is closed; nothing was traded"}}`}, states.StatusFailed
+		}, map[counter]int{denied: 1, otherwise: 1}},
+		{"an order that was not filled", func(_ *run, x *execution) {
+			x.orders, x.trades, x.plan.fill = 1, nil, notFilled
+			x.reports, x.end.status = []string{`{"Input":{"outcome":"failed","trade_placed":"no","id":"17","cause":"the order found nobody to trade with; nothing was traded"}}`}, states.StatusFailed
+		}, nil},
 		{"the other side", func(_ *run, x *execution) { x.end.allowed = "sell" }, map[counter]int{unapproved: 1}},
 		{"two reports", func(_ *run, x *execution) { x.reports = append(x.reports, expiry) }, map[counter]int{reportedOtherwise: 1}},
 		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1, otherwise: 1}},
@@ -206,7 +221,7 @@ func TestParse(t *testing.T) {
 	}{
 		{"", options{n: 200, seed: 7}, ""},
 		{"-n 10000 -seed 8", options{n: 10000, seed: 8}, ""},
-		{"-control no-catch", options{n: 200, seed: 7, control: controls[3]}, ""},
+		{"-control no-catch", options{n: 200, seed: 7, control: controls[5]}, ""},
 		{"-market alpaca", options{n: 200, seed: 7, alpaca: true}, ""},
 		{"-market simulated", options{n: 200, seed: 7}, ""},
 		{"-market nasdaq", options{}, `-market is "nasdaq", want simulated or alpaca`},

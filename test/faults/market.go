@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"time"
 
 	"stocktrading/local/broker"
 	"stocktrading/local/system"
@@ -11,13 +13,17 @@ import (
 // marketSecret is where the functions look for the keys of the broker.
 const marketSecret = "arn:aws:secretsmanager:" + system.Region + ":" + system.AccountID + ":secret:alpaca-AbCdEf"
 
+// lag is how long an order is on its way that is placed only later: less than the functions wait before they say that
+// nothing was traded.
+const lag = 500 * time.Millisecond
+
 // openMarket starts the broker of a run that trades at one, and returns what the functions need for it.
 func (r *run) openMarket() (secrets, environment map[string]string) {
 	if !r.alpaca {
 		return nil, nil
 	}
 	shares := maxQty // what was sold once can't be sold again, and that says no more than that it is gone
-	r.broker = broker.New(broker.Config{Stock: r.stock, Shares: &shares, IDsLast: true, Disturb: r.disturbBroker})
+	r.broker = broker.New(broker.Config{Stock: r.stock, Shares: &shares, Lag: lag, IDsLast: true, Disturb: r.disturbBroker})
 	r.brokerServer = httptest.NewServer(r.broker)
 	return map[string]string{marketSecret: fmt.Sprintf(`{"APCA_API_KEY_ID":%q,"APCA_API_SECRET_KEY":%q}`, broker.KeyID, broker.SecretKey)},
 		map[string]string{"MARKET_ENDPOINT": r.brokerServer.URL}
@@ -65,6 +71,9 @@ var ofBroker = map[fault]broker.Fault{
 	marketFailed:    broker.Failed,
 	marketUnreached: broker.Unreached,
 	marketReplyLost: broker.ReplyLost,
+	marketLate:      broker.Late,
+	marketPoor:      broker.Poor,
+	marketDenied:    broker.Denied,
 }
 
 // disturbMarket has the broker disturb what the next attempt asks of it, if that is the fault.
@@ -80,6 +89,9 @@ func (x *execution) disturbMarket(f fault) {
 // disturbBroker disturbs the first request of an attempt that it is about: for a price, for an order, or for what became
 // of that order, where a sale is not asked for again.
 func (r *run) disturbBroker(q broker.Request) broker.Fault {
+	if r.control != nil && r.control.blind && q.Operation == broker.Find {
+		return broker.Overlooked
+	}
 	x := r.bySymbol[q.Symbol]
 	if x == nil || q.Operation != broker.Quote && q.Operation != broker.Place && q.Operation != broker.Find {
 		return broker.None
@@ -92,4 +104,21 @@ func (r *run) disturbBroker(q broker.Request) broker.Fault {
 		r.done[f].Add(1)
 	}
 	return ofBroker[f]
+}
+
+// inAnotherMarket is the payload of a trade whose quote another deployment has made: one with real money, one without a
+// broker, or one of an older version, which did not say.
+func (r *run) inAnotherMarket(x *execution, payload []byte) []byte {
+	r.done[anotherMarket].Add(1)
+	return withMarket(payload, []string{`"live"`, `"simulated"`, ``}[x.number%3])
+}
+
+// withMarket changes in which market a quote was made, or takes that out.
+func withMarket(payload []byte, market string) []byte {
+	return edited(payload, func(quote map[string]json.RawMessage) {
+		quote["market"] = json.RawMessage(market)
+		if market == "" {
+			delete(quote, "market")
+		}
+	})
 }

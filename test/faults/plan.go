@@ -50,6 +50,10 @@ const (
 	marketFailed
 	marketUnreached
 	marketReplyLost
+	marketLate
+	marketPoor
+	marketDenied
+	anotherMarket
 	filledInPart
 	notFilled
 
@@ -96,6 +100,10 @@ var faultLabels = [faults]string{
 	marketFailed:      "market in a fault (503)",
 	marketUnreached:   "market not reached",
 	marketReplyLost:   "order placed, the market's reply lost",
+	marketLate:        "the market's reply lost, and the order placed only later",
+	marketPoor:        "order refused by the market",
+	marketDenied:      "keys refused by the market after a lost reply",
+	anotherMarket:     "quote of another market, or of an older version",
 	filledInPart:      "order filled in part",
 	notFilled:         "order not filled at all",
 }
@@ -190,7 +198,12 @@ func (o options) newPlan(execution uint64) plan {
 	d.answering(&p, asked > 0)
 	if p.certainToTrade() {
 		p.faults[placeTrade] = d.series(0.3, ofTrades...)
-		if o.alpaca && !p.exhausts(placeTrade) && d.happens(0.3) {
+		if o.alpaca && d.happens(0.2) {
+			p.faults[placeTrade] = [][]fault{
+				{marketLate}, {marketLate, marketPoor}, {marketPoor}, {marketReplyLost, marketDenied}, {anotherMarket}, {anotherMarket},
+			}[d.IntN(6)]
+		}
+		if o.alpaca && !p.exhausts(placeTrade) && !p.refused() && d.happens(0.3) {
 			p.fill = d.one(filledInPart, notFilled)
 		}
 	}
@@ -270,6 +283,12 @@ func (p plan) exhausts(at place) bool {
 	return len(p.faults[at]) == maxAttempts && p.faults[at][maxAttempts-1].fails() && !slices.Contains(p.faults[at], throttled)
 }
 
+// refused tells whether no order can come of the trade.
+func (p plan) refused() bool {
+	trade := p.faults[placeTrade]
+	return len(trade) > 0 && (trade[0] == marketPoor || trade[0] == anotherMarket)
+}
+
 // fails tells whether an attempt with this fault has to be made again.
 func (f fault) fails() bool {
 	return f != nothing && f != requestDuplicated && f != requestDelayed && f != malformedBeside
@@ -327,9 +346,9 @@ func (p plan) reports(o outcome) bool {
 		switch {
 		case a.decision == decision.Decline:
 			return o == declined
-		case p.exhausts(placeTrade):
+		case p.exhausts(placeTrade), slices.Contains(p.faults[placeTrade], marketDenied):
 			return o == failedUnknown
-		case p.fill == notFilled:
+		case p.fill == notFilled, p.refused():
 			return o == failedUntraded
 		}
 		return o == traded

@@ -73,6 +73,7 @@ type execution struct {
 	reports  []string       // as they arrived
 	trades   map[trade]int  // what "Buy Stock" or "Sell Stock" really did, and how often
 	market   fault          // of the next request to the market
+	kills    [places]fault  // of the next process that works for it there
 	orders   int            // that the broker has taken
 	end      endOfExecution // set when it has ended
 }
@@ -131,9 +132,6 @@ type run struct {
 	broker       *broker.Server // nil for the simulated market
 	brokerServer *httptest.Server
 
-	gatesMu sync.Mutex
-	gates   map[string]*gate // by the function's name
-
 	done         [faults]atomic.Int64
 	strayNotices atomic.Int64
 	mixedBatches atomic.Int64 // with good and malformed requests
@@ -166,7 +164,6 @@ func disturb(ctx context.Context, c system.Config, o options, progress io.Writer
 		options:  o,
 		byName:   map[string]*execution{},
 		bySymbol: map[string]*execution{},
-		gates:    map[string]*gate{},
 	}
 	for n := uint64(0); len(r.executions) < o.n; n++ {
 		p := o.newPlan(n)

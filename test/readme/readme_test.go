@@ -50,10 +50,9 @@ var commands = []struct{ line, how string }{
 	{"export STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading-StockTradingStateMachineB8CE9B37", "by TestCommandLine"},
 	{`AWS_ACCESS_KEY_ID=developer aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{"symbol":"AMZN","qty":5}'`, "by TestCommandLine"},
 	{"go run ./desk", "by TestCommandLine"},
-	{"go run ./local/broker/serve -port 8090", keepsUp},
-	{"go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "by TestBroker"},
+	{"go run ./local -c market=alpaca", answers},
 	{"export APCA_API_KEY_ID=... APCA_API_SECRET_KEY=...", account},
-	{"go run ./local -c market=alpaca", account},
+	{"go run ./local -c market=alpaca -paper", account},
 	{"aws secretsmanager create-secret --name alpaca-paper --secret-string file://alpaca.json --query ARN --output text", account},
 	{"npx cdk deploy -c market=alpaca -c marketSecret=ARN", account},
 	{"go test ./...", "by .ci/run"},
@@ -135,15 +134,6 @@ func TestCommandLine(t *testing.T) {
 	}
 	if !strings.Contains(out, "Nothing waits") && !strings.Contains(out, "AMZN") {
 		t.Errorf("the desk lists nothing:\n%s", out)
-	}
-}
-
-// The broker that stands in for Alpaca is traded with.
-func TestBroker(t *testing.T) {
-	port := serve(t, "go run ./local/broker/serve -port 8090")
-	trade := strings.ReplaceAll("go run ./local -c market=alpaca -market-endpoint http://127.0.0.1:8090", "8090", port)
-	if out := succeed(t, root(t), nil, trade+" -decision approve"); !strings.Contains(out, "Stock trade: traded") {
-		t.Errorf("nothing was traded:\n%s", out)
 	}
 }
 

@@ -71,13 +71,18 @@ func (s *Service) Start(name string, at time.Time) *Execution {
 
 // Quote is the state data of a request in JSON.
 func Quote(symbol string, price float64, qty int, recommended string) string {
-	return fmt.Sprintf(`{"stock_price":%v,"symbol":%s,"qty":%d,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":%s}`,
+	return fmt.Sprintf(`{"stock_price":%v,"market":"simulated","symbol":%s,"qty":%d,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z","recommended_type":%s}`,
 		price, quote(symbol), qty, quote(recommended))
 }
 
-// RealQuote is Quote of a market that takes orders with a limit.
-func RealQuote(symbol string, price float64, limit string, qty int, recommended string) string {
-	return strings.Replace(Quote(symbol, price, qty, recommended), `,"symbol"`, `,"limit_price":`+quote(limit)+`,"previous_close":1,"symbol"`, 1)
+// RealQuote is Quote of a market that takes orders with a limit, "paper" or "live".
+func RealQuote(market, symbol string, price float64, limit string, qty int, recommended string) string {
+	return strings.Replace(Quote(symbol, price, qty, recommended), `,"market":"simulated"`, `,"limit_price":`+quote(limit)+`,"previous_close":1,"market":`+quote(market), 1)
+}
+
+// OldQuote is Quote as older versions made it, which don't say of which market it is.
+func OldQuote(symbol string, price float64, qty int, recommended string) string {
+	return strings.Replace(Quote(symbol, price, qty, recommended), `,"market":"simulated"`, "", 1)
 }
 
 // quote makes a text a string of JSON.

@@ -2,8 +2,8 @@
 // of its trading API, through Alpaca's own SDK.
 //
 // An order is a limit order, immediate or cancel, at the approved price or better, and the
-// quote's id is its client order id, which Alpaca takes once. So whoever sends it again
-// finds the order that is there already, and no order outlives the function that sent it.
+// quote's id is its client order id, which Alpaca takes once. Whoever asks for it again
+// finds the order that is there already, and no order outlives the function that placed it.
 //
 // Every error is of a type of package trading by which the state machine knows what to do,
 // and its text is a sentence for a person: without keys, and without what a server in
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ const (
 // the function's timeout that says what happened.
 const (
 	requestTimeout = 4 * time.Second
+	settle         = 2 * time.Second        // Alpaca may work on what an earlier attempt has asked for
 	patience       = 3 * time.Second        // for an order's end, before it is cancelled
 	lookEvery      = 200 * time.Millisecond // whether it has ended
 	toCancel       = 2 * time.Second        // is kept for that
@@ -50,32 +52,57 @@ const maxAnswer = 1 << 20
 
 // Config says which Alpaca it is.
 type Config struct {
-	Live     bool   // real money; else paper trading
-	Endpoint string // a base URL in place of Alpaca's own; "" for none
-	Secret   *Secret
+	Market  trading.Market // trading.LiveMarket for real money; any other is paper trading
+	StandIn string         // http://IP:PORT of a broker on this machine in place of Alpaca; "" for none
+	Secret  *Secret
 }
 
 // Market is Alpaca, for any number of invocations.
 type Market struct {
-	mode      string // "paper" or "live"
+	name      trading.Market
 	orders    string // base URL of the trading API
 	prices    string // base URL of the market data API
+	wrong     *problem
 	secret    *Secret
 	transport http.RoundTripper
+	settle    time.Duration
 	patience  time.Duration
+}
+
+// Open returns the market that a function's environment names: MARKET_MODE, "paper" or
+// "live", and MARKET_SECRET, the ARN of the keys. The local run adds MARKET_ENDPOINT, the
+// address of a broker that stands in for Alpaca, which no deployed function has.
+func Open(getenv func(string) string) *Market {
+	return New(Config{
+		Market:  trading.Market(getenv("MARKET_MODE")),
+		StandIn: getenv("MARKET_ENDPOINT"),
+		Secret:  &Secret{ARN: getenv("MARKET_SECRET"), Reader: secretsManager},
+	})
 }
 
 // New returns the market. Nothing is asked of anybody before a quote or an order is.
 func New(c Config) *Market {
-	m := &Market{mode: "paper", orders: paperURL, prices: dataURL, secret: c.Secret, transport: http.DefaultTransport, patience: patience}
-	if c.Live {
-		m.mode, m.orders = "live", liveURL
+	m := &Market{
+		name: c.Market, orders: paperURL, prices: dataURL, secret: c.Secret,
+		transport: http.DefaultTransport, settle: settle, patience: patience,
 	}
-	if c.Endpoint != "" {
-		m.orders, m.prices = c.Endpoint, c.Endpoint
+	if c.Market == trading.LiveMarket {
+		m.orders = liveURL
+	}
+	if c.StandIn != "" {
+		m.orders, m.prices = c.StandIn, c.StandIn
+		// The keys leave this machine for Alpaca alone. An address is no name, which could be
+		// spelled in many ways.
+		host, ok := strings.CutPrefix(c.StandIn, "http://")
+		if address, err := netip.ParseAddrPort(host); !ok || err != nil || !address.Addr().IsLoopback() {
+			m.wrong = &problem{text: fmt.Sprintf("MARKET_ENDPOINT is %q, want an address of this machine such as http://127.0.0.1:8090", c.StandIn), permanent: true}
+		}
 	}
 	return m
 }
+
+// Market is paper or live.
+func (m *Market) Market() trading.Market { return m.name }
 
 // DefaultQty is one share: real shares are not drawn by chance.
 func (*Market) DefaultQty() int { return 1 }
@@ -83,9 +110,11 @@ func (*Market) DefaultQty() int { return 1 }
 // Price asks for the price of the latest trade and the close of the trading day before.
 // Its error is an *OrderRefused or a *MarketUnavailable.
 func (m *Market) Price(ctx context.Context, symbol string) (trading.SharePrice, error) {
-	s, end, err := m.begin(ctx)
-	if err != nil {
-		return trading.SharePrice{}, err
+	s, end, denied := m.begin(ctx)
+	if denied != nil && denied.permanent {
+		return trading.SharePrice{}, refused("%s", denied)
+	} else if denied != nil {
+		return trading.SharePrice{}, unavailable("%s; nothing was traded", denied)
 	}
 	defer end()
 	client := marketdata.NewClient(marketdata.ClientOpts{
@@ -94,7 +123,7 @@ func (m *Market) Price(ctx context.Context, symbol string) (trading.SharePrice, 
 	name := strings.ToUpper(symbol) // as Alpaca spells them
 	snapshot, err := client.GetSnapshot(name, marketdata.GetSnapshotRequest{})
 	switch problem := s.explain(err); {
-	case err != nil && problem.lasting():
+	case err != nil && problem.permanent:
 		return trading.SharePrice{}, refused("Alpaca tells no price of %s: %s", symbol, problem)
 	case err != nil:
 		return trading.SharePrice{}, unavailable("Alpaca tells no price of %s now: %s; nothing was traded", symbol, problem)
@@ -122,15 +151,18 @@ type session struct {
 }
 
 // begin gets the keys, and binds all that is asked to the time that there is.
-func (m *Market) begin(ctx context.Context) (s session, end func(), err error) {
+func (m *Market) begin(ctx context.Context) (s session, end func(), denied *problem) {
+	if m.wrong != nil {
+		return session{}, nil, m.wrong
+	}
 	end = func() {}
 	if deadline, ok := ctx.Deadline(); ok {
 		ctx, end = context.WithDeadline(ctx, deadline.Add(-toAnswer))
 	}
-	k, err := m.secret.get(ctx)
-	if err != nil {
+	k, denied := m.secret.get(ctx)
+	if denied != nil {
 		end()
-		return session{}, nil, err
+		return session{}, nil, denied
 	}
 	return session{Market: m, keys: k, http: &http.Client{
 		Transport: bound{ctx, m.transport},
@@ -139,7 +171,7 @@ func (m *Market) begin(ctx context.Context) (s session, end func(), err error) {
 	}}, end, nil
 }
 
-// bound gives requests the context that the SDK knows none of, and of answers what can be
+// bound adds the context that the SDK cannot take, and passes on of an answer what can be
 // understood.
 type bound struct {
 	ctx  context.Context
@@ -169,39 +201,39 @@ func (b bound) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // problem is what went wrong with a request.
 type problem struct {
-	status int    // of HTTP; 0 if there was no answer, or none to be understood
-	code   int    // Alpaca's own; 0 if the answer has none
-	text   string // for a person
+	text      string // for a person
+	permanent bool   // the same request would be refused again
+	keys      bool   // it is the keys that are refused
+	limited   bool   // it was not looked at
+	missing   bool   // Alpaca itself knows that there is no such thing
 }
 
-func (p problem) String() string { return p.text }
-
-// lasting tells whether the same request would be refused again.
-func (p problem) lasting() bool {
-	return p.status != 0 && p.status != http.StatusRequestTimeout && p.status != http.StatusTooManyRequests && p.status < http.StatusInternalServerError
-}
-
-// missing tells whether Alpaca itself knows that there is no such thing: a server in between
-// may say the same of an address.
-func (p problem) missing() bool { return p.status == http.StatusNotFound && p.code == 40410000 }
+func (p *problem) String() string { return p.text }
 
 // explain says what an error of the SDK means. The status and the number in the body are
 // what Alpaca promises; its messages are for people.
-func (s session) explain(err error) problem {
+func (s session) explain(err error) *problem {
 	var api *sdk.APIError
 	if !errors.As(err, &api) {
-		return problem{text: "it did not answer in time, or not in a way that can be understood"}
+		return &problem{text: "it did not answer in time, or not in a way that can be understood"}
 	}
-	p := problem{status: api.StatusCode, code: api.Code, text: trading.OneLine(api.Message, 200)}
+	status := api.StatusCode
+	p := &problem{
+		text:      trading.OneLine(api.Message, 200),
+		permanent: status != http.StatusRequestTimeout && status != http.StatusTooManyRequests && status < http.StatusInternalServerError,
+		keys:      status == http.StatusUnauthorized || status == http.StatusForbidden && api.Code == 0,
+		limited:   status == http.StatusTooManyRequests,
+		missing:   status == http.StatusNotFound && api.Code == 40410000, // a server in between may say 404 of an address
+	}
 	switch {
-	case p.status == http.StatusUnauthorized, p.status == http.StatusForbidden && p.code == 0:
-		p.text = fmt.Sprintf("it does not accept the keys of the secret %s for this (%s trading, HTTP status %d)", s.secret.ARN, s.mode, p.status)
-	case p.status == http.StatusTooManyRequests:
+	case p.keys:
+		p.text = fmt.Sprintf("it does not accept the keys of the secret %s for this (%s trading, HTTP status %d)", s.secret.ARN, s.name, status)
+	case p.limited:
 		p.text = "it takes no more requests of these keys for the moment (HTTP status 429)"
-	case p.status >= http.StatusInternalServerError:
-		p.text = fmt.Sprintf("it has a fault of its own (HTTP status %d)", p.status)
+	case status >= http.StatusInternalServerError:
+		p.text = fmt.Sprintf("it has a fault of its own (HTTP status %d)", status)
 	case p.text == "":
-		p.text = fmt.Sprintf("it refuses without saying why (HTTP status %d)", p.status)
+		p.text = fmt.Sprintf("it refuses without saying why (HTTP status %d)", status)
 	}
 	return p
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 
@@ -34,7 +35,7 @@ func (v vault) GetSecretValue(context.Context, *secretsmanager.GetSecretValueInp
 }
 
 func secretOf(v vault) *Secret {
-	return &Secret{ARN: secretARN, Reader: func() (SecretReader, error) { return v, nil }}
+	return &Secret{ARN: secretARN, Reader: func(string) (SecretReader, error) { return v, nil }}
 }
 
 func holding(id, key string) *Secret {
@@ -50,7 +51,14 @@ func open(t *testing.T, c broker.Config) (*Market, *broker.Server) {
 	b := broker.New(c)
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
-	return New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)}), b
+	return at(server.URL), b
+}
+
+// at is the market of a broker at an address, with little patience.
+func at(url string) *Market {
+	m := New(Config{Market: trading.PaperMarket, StandIn: url, Secret: holding(broker.KeyID, broker.SecretKey)})
+	m.settle = 0
+	return m
 }
 
 // always is a stock that every symbol has, in capitals as Alpaca spells them.
@@ -87,6 +95,8 @@ func checkError(t *testing.T, err, want error, text string) {
 		t.Errorf("error %q is nothing for a person", err)
 	case want == error(refusedError) && !strings.HasSuffix(err.Error(), "nothing was traded"):
 		t.Errorf("error %q does not say that nothing was traded", err)
+	case want == error(unknownError) && strings.Contains(err.Error(), "nothing was traded"):
+		t.Errorf("error %q says what cannot be known", err)
 	}
 }
 
@@ -94,6 +104,7 @@ func checkError(t *testing.T, err, want error, text string) {
 var (
 	refusedError     = &trading.OrderRefused{}
 	unavailableError = &trading.MarketUnavailable{}
+	unknownError     = &trading.OrderUnknown{}
 	conflictError    = &trading.OrderConflict{}
 	invalidError     = &trading.InvalidRequest{}
 )
@@ -130,9 +141,51 @@ func TestPrice(t *testing.T) {
 	}
 }
 
-func TestLiveAndPaperAreTwoPlaces(t *testing.T) {
-	if paper, live := New(Config{}), New(Config{Live: true}); paper.orders != "https://paper-api.alpaca.markets" || live.orders != "https://api.alpaca.markets" || paper.prices != live.prices {
-		t.Errorf("paper trades at %s, live at %s, with prices of %s and %s", paper.orders, live.orders, paper.prices, live.prices)
+// Paper stays paper: real money takes the one word that a deployment says for it.
+func TestOpen(t *testing.T) {
+	for mode, orders := range map[string]string{
+		"paper": "https://paper-api.alpaca.markets", "live": "https://api.alpaca.markets",
+		"": "https://paper-api.alpaca.markets", "Live": "https://paper-api.alpaca.markets", "simulated": "https://paper-api.alpaca.markets",
+	} {
+		m := Open(func(name string) string {
+			return map[string]string{"MARKET_MODE": mode, "MARKET_SECRET": secretARN}[name]
+		})
+		if m.orders != orders || m.prices != "https://data.alpaca.markets" || m.Market() != trading.Market(mode) || m.secret.ARN != secretARN || m.wrong != nil {
+			t.Errorf("MARKET_MODE=%s trades at %s with prices of %s and the secret %s, and says it is %s", mode, m.orders, m.prices, m.secret.ARN, m.Market())
+		}
+	}
+}
+
+// noRequests is a network that nothing may be sent to.
+type noRequests struct{ t *testing.T }
+
+func (n noRequests) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.t.Errorf("the keys went to %s", r.URL)
+	return nil, io.EOF
+}
+
+// The keys go to Alpaca or to a broker on this machine, however an address is spelled.
+func TestKeysStayOnThisMachine(t *testing.T) {
+	for address, right := range map[string]bool{
+		"http://127.0.0.1:8090": true, "http://[::1]:8090": true,
+		"https://api.alpaca.markets": false, "https://api.alpaca。markets": false, "http://localhost:8090": false, "http://0.0.0.0:8090": false,
+		"http://127.0.0.1.example.com:80": false, "http://127.0.0.1:80@example.com": false, "http://192.0.2.1:80": false,
+		"http://127.0.0.1:80/v2": false, "http://127.0.0.1:80?x": false, "https://127.0.0.1:80": false, "127.0.0.1:80": false,
+	} {
+		m := Open(func(name string) string {
+			return map[string]string{"MARKET_MODE": "paper", "MARKET_ENDPOINT": address}[name]
+		})
+		if right {
+			if m.wrong != nil || m.orders != address || m.prices != address {
+				t.Errorf("%s: trades at %s with prices of %s, %v", address, m.orders, m.prices, m.wrong)
+			}
+			continue
+		}
+		m.secret, m.transport = holding(broker.KeyID, broker.SecretKey), noRequests{t}
+		_, err := m.Price(t.Context(), "AMZN")
+		checkError(t, err, refusedError, "want an address of this machine such as http://127.0.0.1:8090")
+		_, err = m.Trade(t.Context(), trading.Buy, quote())
+		checkError(t, err, unknownError, "want an address of this machine such as http://127.0.0.1:8090")
 	}
 }
 
@@ -169,22 +222,27 @@ func TestTrade(t *testing.T) {
 		{"too slow for none", trading.Buy, broker.Config{Looks: -1, Stock: with(func(s *broker.Stock) { s.Liquidity = 0 })}, nil, refusedError, "found nobody to trade with: 0 of 5 filled", 1},
 		{"too slow for all", trading.Buy, broker.Config{Looks: -1, Stock: with(func(s *broker.Stock) { s.Liquidity = 3 })}, func(r *trading.Receipt) { r.Qty, r.OrderedQty = "3", "5" }, nil, "", 1},
 		{"while looks fail", trading.Buy, broker.Config{Disturb: disturbing(broker.Look, broker.Failed, broker.RateLimited)}, func(*trading.Receipt) {}, nil, "", 1},
-		{"with nobody", trading.Buy, broker.Config{Stock: with(func(s *broker.Stock) { s.Liquidity = 0 })}, nil, refusedError, "the order to buy 5 AMZN at 187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
-		{"at a price that has gone", trading.Sell, broker.Config{Stock: with(func(s *broker.Stock) { s.Trades = 187.11 })}, nil, refusedError, "the order to sell 5 AMZN at 187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
+		{"with nobody", trading.Buy, broker.Config{Stock: with(func(s *broker.Stock) { s.Liquidity = 0 })}, nil, refusedError, "the order to buy 5 AMZN at $187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
+		{"at a price that has gone", trading.Sell, broker.Config{Stock: with(func(s *broker.Stock) { s.Trades = 187.11 })}, nil, refusedError, "the order to sell 5 AMZN at $187.12 or better found nobody to trade with: 0 of 5 filled; nothing was traded", 1},
 		{"in a closed market", trading.Buy, broker.Config{Closed: true}, nil, refusedError, "the market is closed until 2", 0},
-		{"an unknown stock", trading.Buy, broker.Config{Stock: never}, nil, refusedError, `Alpaca refused the order to buy 5 AMZN at 187.12 or better: asset "AMZN" not found; nothing was traded`, 0},
-		{"without money", trading.Buy, broker.Config{BuyingPower: dollars(935)}, nil, refusedError, "Alpaca refused the order to buy 5 AMZN at 187.12 or better: insufficient buying power; nothing was traded", 0},
+		{"an unknown stock", trading.Buy, broker.Config{Stock: never}, nil, refusedError, `Alpaca refused the order to buy 5 AMZN at $187.12 or better: asset "AMZN" not found; nothing was traded`, 0},
+		{"without money", trading.Buy, broker.Config{BuyingPower: dollars(935)}, nil, refusedError, "Alpaca refused the order to buy 5 AMZN at $187.12 or better: insufficient buying power; nothing was traded", 0},
 		{"without shares", trading.Sell, broker.Config{Shares: shares(0)}, nil, refusedError, "there are no AMZN to sell; nothing was traded", 0},
 		{"with too few shares", trading.Sell, broker.Config{Shares: shares(4)}, nil, refusedError, "there are 4 AMZN to sell, and not 5; nothing was traded", 0},
-		{"with another key", trading.Buy, broker.Config{KeyID: "other", SecretKey: "other"}, nil, refusedError, "it does not accept the keys of the secret " + secretARN, 0},
-		{"too often", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.RateLimited)}, nil, unavailableError, "the order to buy 5 AMZN at 187.12 or better is not known to be placed: Alpaca did not take it: it takes no more requests", 0},
-		{"too often to ask whether it is open", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "Alpaca did not take it: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
+		{"with some held for another order", trading.Sell, broker.Config{Shares: shares(5), Reserved: 1}, nil, refusedError, "there are 4 AMZN to sell, and not 5; nothing was traded", 0},
+		{"with another key", trading.Buy, broker.Config{KeyID: "other", SecretKey: "other"}, nil, unknownError, "it can't be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it does not accept the keys of the secret " + secretARN, 0},
+		{"with a key that is refused after the look", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.Denied)}, nil, refusedError, "it does not accept the keys of the secret " + secretARN, 0},
+		{"too often", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.RateLimited)}, nil, unavailableError, "the order to buy 5 AMZN at $187.12 or better is not known to be placed: Alpaca did not take it: it takes no more requests", 0},
+		{"too often to ask whether it is open", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.RateLimited)}, nil, unavailableError, "Alpaca did not take it: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
+		{"too often to look", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "Alpaca does not tell: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
+		{"with the look in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Find, broker.Failed)}, nil, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Failed)}, nil, unavailableError, "Alpaca was asked for it, and what became of that is unknown: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault of the clock", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault of the positions", trading.Sell, broker.Config{Disturb: disturbing(broker.Position, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
 		{"without an answer", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Unreached)}, nil, unavailableError, "it did not answer in time", 0},
 		{"with the reply lost", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.ReplyLost)}, nil, unavailableError, "what became of that is unknown", 1},
-		{"refused, and the look-up in a fault", trading.Buy, broker.Config{BuyingPower: dollars(1), Disturb: disturbing(broker.Find, broker.Failed)}, nil, unavailableError, "Alpaca does not tell whether there is the order", 0},
+		{"refused, and the look-up in a fault", trading.Buy, broker.Config{BuyingPower: dollars(1), Disturb: disturbing(broker.Find, broker.None, broker.Failed)}, nil, unavailableError, "it could not be looked up whether there is the order", 0},
+		{"refused, and then the key too", trading.Buy, broker.Config{BuyingPower: dollars(1), Disturb: disturbing(broker.Find, broker.None, broker.Denied)}, nil, unknownError, "it can't be looked up whether there is the order", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.config.Stock == nil {
@@ -228,7 +286,7 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 		config   broker.Config
 		meantime func(*broker.Config)
 	}{
-		{"the id is taken", trading.Buy, broker.Config{}, func(*broker.Config) {}},
+		{"nothing else", trading.Buy, broker.Config{}, func(*broker.Config) {}},
 		{"and that is looked at last", trading.Buy, broker.Config{IDsLast: true}, func(*broker.Config) {}},
 		{"the market has closed", trading.Buy, broker.Config{}, func(c *broker.Config) { c.Closed = true }},
 		{"all shares are sold", trading.Sell, broker.Config{Shares: &shares, IDsLast: true}, func(*broker.Config) {}},
@@ -236,7 +294,13 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.config.Stock = always(broker.Stock{Latest: 187.12, Liquidity: 4})
-			test.config.Disturb = disturbing(broker.Place, broker.ReplyLost)
+			places, lose := 0, disturbing(broker.Place, broker.ReplyLost)
+			test.config.Disturb = func(r broker.Request) broker.Fault {
+				if r.Operation == broker.Place {
+					places++
+				}
+				return lose(r)
+			}
 			m, b := open(t, test.config)
 			_, err := m.Trade(t.Context(), test.side, quote())
 			checkError(t, err, unavailableError, "what became of that is unknown")
@@ -254,10 +318,72 @@ func TestTradeAgainAfterALostReply(t *testing.T) {
 					t.Errorf("one retry gives %+v, another %+v", first, got)
 				}
 			}
+			if orders := b.Orders(); len(orders) != 1 || places != 1 {
+				t.Errorf("%d orders, asked for %d times, want 1 of each", len(orders), places)
+			}
+		})
+	}
+}
+
+// Alpaca may still work on what an earlier attempt has asked for when a later one is
+// refused: nothing is said to be not traded before that has had its time.
+func TestTradeRefusedWhileTheOrderIsOnItsWay(t *testing.T) {
+	m, b := open(t, broker.Config{
+		Stock: always(broker.Stock{Latest: 187.12, Liquidity: -1}), Lag: 500 * time.Millisecond,
+		Disturb: disturbing(broker.Place, broker.Late, broker.Poor),
+	})
+	_, err := m.Trade(t.Context(), trading.Buy, quote())
+	checkError(t, err, unavailableError, "what became of that is unknown")
+	m.settle = settle
+	if got, err := m.Trade(t.Context(), trading.Buy, quote()); err != nil || got.Qty != "5" {
+		t.Errorf("got %+v, %v, want the receipt of 5", got, err)
+	}
+	if orders := b.Orders(); len(orders) != 1 {
+		t.Errorf("%d orders, want 1", len(orders))
+	}
+}
+
+// Where the keys are taken back after a lost reply, nobody can tell what became of the order.
+func TestTradeUnknownAfterALostReply(t *testing.T) {
+	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
+	for _, test := range []struct {
+		name   string
+		change func(*Market, *broker.Server)
+	}{
+		{"by Alpaca", func(_ *Market, b *broker.Server) { b.Change(func(c *broker.Config) { c.KeyID = "other" }) }},
+		{"by Secrets Manager", func(m *Market, _ *broker.Server) { m.secret = secretOf(func() (string, error) { return "", denied }) }},
+		{"with other content", func(m *Market, _ *broker.Server) { m.secret = secretOf(func() (string, error) { return "{}", nil }) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, b := open(t, broker.Config{Stock: always(broker.Stock{Latest: 187.12, Liquidity: -1}), Disturb: disturbing(broker.Place, broker.ReplyLost)})
+			_, err := m.Trade(t.Context(), trading.Buy, quote())
+			checkError(t, err, unavailableError, "what became of that is unknown")
+			test.change(m, b)
+			_, err = m.Trade(t.Context(), trading.Buy, quote())
+			checkError(t, err, unknownError, "it can't be looked up whether there is the order to buy 5 AMZN")
 			if orders := b.Orders(); len(orders) != 1 {
 				t.Errorf("%d orders, want 1", len(orders))
 			}
 		})
+	}
+}
+
+// Shares that go between the look at them and the order are not sold short.
+func TestNoShortSale(t *testing.T) {
+	none, shares := 0, 5
+	m, b := open(t, broker.Config{Stock: always(broker.Stock{Latest: 187.12, Liquidity: -1}), Shares: &shares})
+	b.Change(func(c *broker.Config) {
+		c.Disturb = func(r broker.Request) broker.Fault {
+			if r.Operation == broker.Place {
+				b.Change(func(c *broker.Config) { c.Shares = &none })
+			}
+			return broker.None
+		}
+	})
+	_, err := m.Trade(t.Context(), trading.Sell, quote())
+	checkError(t, err, refusedError, "position intent mismatch, inferred: sell_to_open, specified: sell_to_close; nothing was traded")
+	if orders := b.Orders(); len(orders) != 0 {
+		t.Errorf("sold short: %+v", orders)
 	}
 }
 
@@ -268,11 +394,11 @@ func TestForbiddenKeys(t *testing.T) {
 		io.WriteString(w, `{"message":"forbidden."}`)
 	}))
 	t.Cleanup(server.Close)
-	m := New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)})
+	m := at(server.URL)
 	_, err := m.Price(t.Context(), "AMZN")
 	checkError(t, err, refusedError, "it does not accept the keys of the secret "+secretARN+" for this (paper trading, HTTP status 403)")
 	_, err = m.Trade(t.Context(), trading.Buy, quote())
-	checkError(t, err, refusedError, "it does not accept the keys of the secret "+secretARN+" for this (paper trading, HTTP status 403)")
+	checkError(t, err, unknownError, "it does not accept the keys of the secret "+secretARN+" for this (paper trading, HTTP status 403)")
 }
 
 // That an address is unknown to a server in between says nothing of an order.
@@ -286,9 +412,9 @@ func TestAnAddressIsNoOrder(t *testing.T) {
 		b.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	m := New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)})
+	m := at(server.URL)
 	_, err := m.Trade(t.Context(), trading.Buy, quote())
-	checkError(t, err, unavailableError, "Alpaca does not tell whether there is the order to buy 5 AMZN at 187.12 or better: it refuses without saying why (HTTP status 404)")
+	checkError(t, err, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it refuses without saying why (HTTP status 404)")
 }
 
 // A reply that does not come is waited for as long as there is time.
@@ -326,7 +452,7 @@ func TestTradeMeetsAnotherOrder(t *testing.T) {
 			test.change(&q, &side)
 			_, err := m.Trade(t.Context(), side, q)
 			checkError(t, err, conflictError, "Alpaca has an order 0123456789abcdef0123456789abcdef that is not the order to "+string(side))
-			if err != nil && !strings.Contains(err.Error(), "but buy 5 AMZN at 187.12: look there what was traded") {
+			if err != nil && !strings.Contains(err.Error(), "but buy 5 AMZN at $187.12: look there what was traded") {
 				t.Errorf("error %q does not say which order it is", err)
 			}
 			if orders := b.Orders(); len(orders) != 1 {
@@ -356,7 +482,7 @@ func TestNewOrder(t *testing.T) {
 		}
 	}
 	_, err := newOrder(trading.Buy, trading.Quote{LimitPrice: "0.00004"})
-	checkError(t, err, refusedError, "less than the smallest price")
+	checkError(t, err, refusedError, "$0.00004 is less than the smallest price")
 	_, err = newOrder(trading.Buy, trading.Quote{})
 	checkError(t, err, invalidError, "limit_price is missing: the quote is not of this market")
 }
@@ -387,7 +513,7 @@ func TestOneRequestAndNoRedirect(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		t.Cleanup(server.Close)
-		m := New(Config{Endpoint: server.URL, Secret: holding(broker.KeyID, broker.SecretKey)})
+		m := at(server.URL)
 		if _, err := m.Price(t.Context(), "AMZN"); err == nil {
 			t.Errorf("HTTP %d is taken for a price", status)
 		}

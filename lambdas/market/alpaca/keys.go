@@ -10,8 +10,11 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
+
+	"stocktrading/lambdas/awsenv"
 )
 
 // The fields of the secret, which Alpaca's SDKs know as environment variables.
@@ -43,44 +46,60 @@ type SecretReader interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
+// secretsManager reads the secret of an ARN, whose region need not be the function's.
+func secretsManager(secret string) (SecretReader, error) {
+	name, err := arn.Parse(secret)
+	if err != nil {
+		return nil, fmt.Errorf("parse ARN: %w", err)
+	}
+	cfg, err := awsenv.Load()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Region = name.Region
+	return secretsmanager.NewFromConfig(cfg), nil
+}
+
 // Secret is where the keys are. It is read when they are needed first, and then never
 // again by this process; what fails is tried again.
 type Secret struct {
 	ARN    string
-	Reader func() (SecretReader, error)
+	Reader func(arn string) (SecretReader, error)
 
 	mu   sync.Mutex
 	keys *keys
 }
 
-// get returns the keys. Its error is of a type that the state machine knows, and quotes
-// nothing of what the secret holds.
-func (s *Secret) get(ctx context.Context) (keys, error) {
+// get returns the keys. A problem quotes nothing of what the secret holds.
+func (s *Secret) get(ctx context.Context) (keys, *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys == nil {
-		k, err := s.read(ctx)
-		if err != nil {
-			return keys{}, err
+		k, denied := s.read(ctx)
+		if denied != nil {
+			return keys{}, denied
 		}
 		s.keys = &k
 	}
 	return *s.keys, nil
 }
 
-func (s *Secret) read(ctx context.Context) (keys, error) {
-	reader, err := s.Reader()
+func (s *Secret) read(ctx context.Context) (keys, *problem) {
+	permanent := func(format string, args ...any) *problem {
+		return &problem{text: "the secret " + s.ARN + " " + fmt.Sprintf(format, args...), permanent: true}
+	}
+	reader, err := s.Reader(s.ARN)
 	if err != nil {
-		return keys{}, refused("the secret %s can't be read: %v", s.ARN, err)
+		return keys{}, permanent("can't be read: %v", err)
 	}
 	out, err := reader.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.ARN)})
 	var api smithy.APIError
 	switch {
 	case err == nil:
-	case errors.As(err, &api) && lasting[api.ErrorCode()]:
-		return keys{}, refused("the secret %s can't be read: %s: %s", s.ARN, api.ErrorCode(), api.ErrorMessage())
+	case errors.As(err, &api) && permanentErrors[api.ErrorCode()]:
+		return keys{}, permanent("can't be read: %s: %s", api.ErrorCode(), api.ErrorMessage())
 	default:
-		return keys{}, unavailable("the secret %s could not be read this time", s.ARN)
+		return keys{}, &problem{text: "the secret " + s.ARN + " could not be read this time"}
 	}
 	var fields struct {
 		ID     string `json:"APCA_API_KEY_ID"`
@@ -88,13 +107,13 @@ func (s *Secret) read(ctx context.Context) (keys, error) {
 	}
 	// What the decoder says may quote the secret.
 	if json.Unmarshal([]byte(aws.ToString(out.SecretString)), &fields) != nil || fields.ID == "" || fields.Secret == "" {
-		return keys{}, refused(`the secret %s is not what it should be: want the JSON {"%s": "...", "%s": "..."}`, s.ARN, KeyIDField, SecretKeyField)
+		return keys{}, permanent(`is not what it should be: want the JSON {"%s": "...", "%s": "..."}`, KeyIDField, SecretKeyField)
 	}
 	return keys{id: hide(fields.ID), secret: hide(fields.Secret)}, nil
 }
 
-// lasting are the errors of Secrets Manager that no later attempt would mend.
-var lasting = map[string]bool{
+// permanentErrors are those of Secrets Manager that retrying cannot fix.
+var permanentErrors = map[string]bool{
 	"AccessDeniedException":     true,
 	"DecryptionFailure":         true,
 	"InvalidParameterException": true,

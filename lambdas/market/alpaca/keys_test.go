@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 )
 
@@ -22,14 +23,15 @@ func TestSecretIsReadOnce(t *testing.T) {
 		}
 		return `{"APCA_API_KEY_ID":"id","APCA_API_SECRET_KEY":"key"}`, nil
 	})
-	_, err := s.get(t.Context())
-	checkError(t, err, unavailableError, "the secret "+secretARN+" could not be read this time")
+	if _, denied := s.get(t.Context()); denied == nil || denied.permanent || denied.text != "the secret "+secretARN+" could not be read this time" {
+		t.Errorf("got %v", denied)
+	}
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
-			k, err := s.get(t.Context())
-			if err != nil || k.id.reveal() != "id" || k.secret.reveal() != "key" {
-				t.Errorf("got %v, %v", k, err)
+			k, denied := s.get(t.Context())
+			if denied != nil || k.id.reveal() != "id" || k.secret.reveal() != "key" {
+				t.Errorf("got %v, %v", k, denied)
 			}
 		})
 	}
@@ -59,16 +61,29 @@ func TestSecretRefused(t *testing.T) {
 		{"the other half", `{"APCA_API_SECRET_KEY":"PRIVATE"}`, nil, refusedError, "is not what it should be"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := secretOf(func() (string, error) { return test.text, test.err }).get(t.Context())
+			_, err := New(Config{Secret: secretOf(func() (string, error) { return test.text, test.err })}).Price(t.Context(), "AMZN")
 			checkError(t, err, test.want, test.wantText)
 			if strings.Contains(err.Error(), "PRIVATE") {
 				t.Errorf("the error holds the secret: %v", err)
 			}
 		})
 	}
-	broken := &Secret{ARN: "x", Reader: func() (SecretReader, error) { return nil, errors.New("no region") }}
-	_, err := broken.get(t.Context())
-	checkError(t, err, refusedError, "the secret x can't be read: no region")
+	_, err := Open(func(string) string { return "" }).Price(t.Context(), "AMZN")
+	checkError(t, err, refusedError, "can't be read: parse ARN: ")
+}
+
+// A secret is where its ARN says, which need not be where the function is.
+func TestSecretsRegion(t *testing.T) {
+	for name, value := range map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"} {
+		t.Setenv(name, value)
+	}
+	reader, err := secretsManager(secretARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reader.(*secretsmanager.Client).Options().Region; got != "eu-west-1" {
+		t.Errorf("the secret is read in %s", got)
+	}
 }
 
 // However somebody prints them, the keys don't show.
@@ -76,8 +91,8 @@ func TestKeysDoNotShow(t *testing.T) {
 	const private = "PRIVATE"
 	k := keys{hide(private), hide(private)}
 	s := holding(private, private)
-	if _, err := s.get(t.Context()); err != nil {
-		t.Fatal(err)
+	if _, denied := s.get(t.Context()); denied != nil {
+		t.Fatal(denied)
 	}
 	m := New(Config{Secret: s})
 	var shown bytes.Buffer

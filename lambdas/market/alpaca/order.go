@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -42,39 +41,39 @@ func newOrder(side trading.Side, q trading.Quote) (order, error) {
 	}
 	o := order{side: side, quote: q, symbol: strings.ToUpper(q.Symbol), qty: decimal.NewFromInt(int64(q.Qty)), limit: limit}
 	if !limit.IsPositive() {
-		return order{}, refused("%s is less than the smallest price that a stock can be bought at", q.LimitPrice)
+		return order{}, refused("%s is less than the smallest price that a stock can be bought at", trading.Dollars(q.LimitPrice))
 	}
 	return o, nil
 }
 
 func (o order) String() string {
-	return fmt.Sprintf("the order to %s %d %s at %s or better", o.side, o.quote.Qty, o.quote.Symbol, o.limit)
+	return fmt.Sprintf("the order to %s %d %s at %s or better", o.side, o.quote.Qty, o.quote.Symbol, trading.Dollars(o.limit.String()))
 }
 
 // Trade places the order of a quote, waits for its end and says what of it was traded. It
 // may be called again, whatever became of the former call: there is one order for a quote.
-// Its error is an *InvalidRequest, an *OrderRefused, a *MarketUnavailable or an
-// *OrderConflict.
+// Its error is an *InvalidRequest, an *OrderRefused, a *MarketUnavailable, an
+// *OrderUnknown or an *OrderConflict.
 func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error) {
 	o, err := newOrder(side, q)
 	if err != nil {
 		return trading.Receipt{}, err
 	}
-	s, end, err := m.begin(ctx)
-	if err != nil {
-		return trading.Receipt{}, err
+	s, end, denied := m.begin(ctx)
+	if denied != nil {
+		return trading.Receipt{}, o.unknown("", denied)
 	}
 	defer end()
 	client := sdk.NewClient(sdk.ClientOpts{
 		APIKey: s.keys.id.reveal(), APISecret: s.keys.secret.reveal(), BaseURL: m.orders, RetryLimit: noRetries, HTTPClient: s.http,
 	})
-	placed, err := s.place(client, o)
+	placed, err := s.find(client, o)
+	if placed == nil && err == nil {
+		placed, err = s.place(client, o)
+	}
 	var refusal *trading.OrderRefused
 	if errors.As(err, &refusal) {
-		// Of this attempt. A former one may have placed the order, and its reply been lost:
-		// then this one is refused for a repeated id, for shares that are sold already, for
-		// a market that has closed since. Whether there is an order has the last word.
-		placed, err = s.find(client, o, refusal)
+		placed, err = s.findAgain(client, o, refusal)
 	}
 	if err != nil {
 		return trading.Receipt{}, err
@@ -88,8 +87,9 @@ func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) 
 	return o.receipt(placed)
 }
 
-// place places the order, if the market is open and, for a sale, there is what to sell:
-// Alpaca would take a sale of shares that nobody has for a short sale.
+// place places the order, if the market is open and, for a sale, there is what to sell.
+// Alpaca would take a sale of shares that the account does not have for a short sale; the
+// intent keeps it from that where they go between the look and the order.
 func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	clock, err := client.GetClock()
 	if err != nil {
@@ -98,25 +98,28 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	if !clock.IsOpen {
 		return nil, refused("the market is closed until %s", clock.NextOpen.UTC().Format(time.RFC3339))
 	}
+	var intent sdk.PositionIntent
 	if o.side == trading.Sell {
+		intent = sdk.SellToClose
 		position, err := client.GetPosition(o.symbol)
 		switch {
-		case err != nil && s.explain(err).missing():
+		case err != nil && s.explain(err).missing:
 			return nil, refused("there are no %s to sell", o.quote.Symbol)
 		case err != nil:
 			return nil, s.failed(o, err, "was not asked for it")
-		case position.Qty.LessThan(o.qty):
-			return nil, refused("there are %s %s to sell, and not %s", position.Qty, o.quote.Symbol, o.qty)
+		case position.QtyAvailable.LessThan(o.qty): // the rest is held for other orders
+			return nil, refused("there are %s %s to sell, and not %s", position.QtyAvailable, o.quote.Symbol, o.qty)
 		}
 	}
 	placed, err := client.PlaceOrder(sdk.PlaceOrderRequest{
-		Symbol:        o.symbol,
-		Qty:           &o.qty,
-		Side:          sdk.Side(o.side),
-		Type:          sdk.Limit,
-		TimeInForce:   sdk.IOC,
-		LimitPrice:    &o.limit,
-		ClientOrderID: o.quote.QuoteID,
+		Symbol:         o.symbol,
+		Qty:            &o.qty,
+		Side:           sdk.Side(o.side),
+		Type:           sdk.Limit,
+		TimeInForce:    sdk.IOC,
+		LimitPrice:     &o.limit,
+		ClientOrderID:  o.quote.QuoteID,
+		PositionIntent: intent,
 	})
 	if err != nil {
 		return nil, s.failed(o, err, "was asked for it, and what became of that is unknown")
@@ -124,30 +127,55 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	return placed, nil
 }
 
-// failed is the error of an attempt that could not do its work, and so far Alpaca was, or
-// was not.
+// failed maps the error of an attempt; asked says whether Alpaca may have the order.
 func (s session) failed(o order, err error, asked string) error {
 	problem := s.explain(err)
 	switch {
-	case problem.lasting():
+	case problem.permanent:
 		return refused("Alpaca refused %s: %s", o, problem)
-	case problem.status == http.StatusTooManyRequests:
+	case problem.limited:
 		asked = "did not take it"
 	}
 	return unavailable("%s is not known to be placed: Alpaca %s: %s", o, asked, problem)
 }
 
-// find looks for the order by its id. Without one, the refusal stands.
-func (s session) find(client *sdk.Client, o order, refusal error) (*sdk.Order, error) {
+// find looks for the order by its id. It is nil if there is none.
+func (s session) find(client *sdk.Client, o order) (*sdk.Order, error) {
 	placed, err := client.GetOrderByClientOrderID(o.quote.QuoteID)
 	switch problem := s.explain(err); {
 	case err == nil:
 		return placed, nil
-	case problem.missing(), problem.status == http.StatusUnauthorized, problem.status == http.StatusForbidden:
-		return nil, refusal
+	case problem.missing:
+		return nil, nil
 	default:
-		return nil, unavailable("Alpaca does not tell whether there is %s: %s", o, problem)
+		problem.permanent = problem.keys // any other refusal is not of Alpaca's own
+		return nil, o.unknown("Alpaca does not tell: ", problem)
 	}
+}
+
+// findAgain looks for the order once this attempt was refused. An earlier one may have asked
+// for it and its reply been lost: then this one is refused for a repeated id, for shares that
+// are sold already, for a market that has closed since. Whether there is an order has the
+// last word, as soon as Alpaca has had the time to do what it was asked for.
+func (s session) findAgain(client *sdk.Client, o order, refusal error) (*sdk.Order, error) {
+	for until := time.Now().Add(s.settle); ; time.Sleep(lookEvery) {
+		placed, err := s.find(client, o)
+		switch {
+		case placed != nil, err != nil:
+			return placed, err
+		case !time.Now().Before(until):
+			return nil, refusal
+		}
+	}
+}
+
+// unknown is the error of an attempt that could not look for the order. An earlier one may
+// have placed it, so that nothing is known, and what is permanent will not get any better.
+func (o order) unknown(who string, p *problem) error {
+	if p.permanent {
+		return &trading.OrderUnknown{Reason: fmt.Sprintf("it can't be looked up whether there is %s: %s%s", o, who, p)}
+	}
+	return unavailable("it could not be looked up whether there is %s: %s%s", o, who, p)
 }
 
 // check wants an order that was found to be the one that is meant.
@@ -156,8 +184,12 @@ func (o order) check(found *sdk.Order) error {
 		found.Qty != nil && found.Qty.Equal(o.qty) && found.LimitPrice != nil && found.LimitPrice.Equal(o.limit) {
 		return nil
 	}
+	limit := "no limit"
+	if found.LimitPrice != nil {
+		limit = trading.Dollars(found.LimitPrice.String())
+	}
 	return &trading.OrderConflict{Reason: fmt.Sprintf("Alpaca has an order %s that is not %s, but %s %s %s at %s: look there what was traded",
-		o.quote.QuoteID, o, found.Side, found.Qty, trading.OneLine(found.Symbol, trading.MaxSymbolLen), found.LimitPrice)}
+		o.quote.QuoteID, o, found.Side, found.Qty, trading.OneLine(found.Symbol, trading.MaxSymbolLen), limit)}
 }
 
 // ended are the states that an order doesn't leave.

@@ -12,14 +12,21 @@ import (
 // market trades a quote on a side, at most once however often it is asked to: the
 // quote's id tells a repetition. Its error is of a type that the state machine knows.
 type market interface {
+	Market() trading.Market
 	Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error)
 }
 
-// New returns a handler that trades the quote of its input on the given side. What
-// the input recommends does not count: the state machine has chosen the side.
+// New returns a handler that trades the quote of its input on the given side, in the
+// market that the quote was made in or not at all: a deployment may have changed the market
+// while a person decided. What the input recommends does not count: the state machine has
+// chosen the side.
 func New(side trading.Side, m market, log *slog.Logger) func(context.Context, trading.Quote) (trading.Receipt, error) {
 	return func(ctx context.Context, q trading.Quote) (trading.Receipt, error) {
-		r, err := m.Trade(ctx, side, q)
+		err := q.CheckMarket(m.Market())
+		var r trading.Receipt
+		if err == nil {
+			r, err = m.Trade(ctx, side, q)
+		}
 		if err != nil {
 			log.WarnContext(ctx, "not traded", "side", side, "symbol", q.Symbol, "id", q.QuoteID, "error", err)
 			return trading.Receipt{}, err // as it is: its type is its name in the state machine
