@@ -595,8 +595,8 @@ var (
 		"Check Stock Price":                refusals,
 		"Generate Buy/Sell recommendation": {"InvalidRequest"},
 		"Request Human Approval":           decisions,
-		"Buy Stock":                        append(slices.Clip(refusals), "OrderConflict"),
-		"Sell Stock":                       append(slices.Clip(refusals), "OrderConflict"),
+		"Buy Stock":                        append(slices.Clip(refusals), "OrderConflict", "OrderUnknown"),
+		"Sell Stock":                       append(slices.Clip(refusals), "OrderConflict", "OrderUnknown"),
 	}
 )
 

@@ -422,17 +422,17 @@ var mutants = []mutant{
 		func(s specimen) { s.retry("Check Stock Price", 0)["ErrorEquals"] = []any{"OrderRefused"} },
 	},
 	{
-		"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderConflict] ",
+		"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderConflict OrderUnknown] ",
 		func(s specimen) {
-			s.retry("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderConflict"}
+			s.retry("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderConflict", "OrderUnknown"}
 		},
 	},
 	{
-		"a lasting error retried all the same", "every task has a timeout, retries and a catch", "Sell Stock: the first retrier must keep [InvalidRequest OrderRefused OrderConflict]",
+		"a lasting error retried all the same", "every task has a timeout, retries and a catch", "Sell Stock: the first retrier must keep [InvalidRequest OrderRefused OrderConflict OrderUnknown]",
 		func(s specimen) { delete(s.retry("Sell Stock", 0), "MaxAttempts") },
 	},
 	{
-		"a passing fault not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [[InvalidRequest OrderRefused OrderConflict] [Lambda.TooManyRequestsException] [States.Timeout]]",
+		"a passing fault not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [[InvalidRequest OrderRefused OrderConflict OrderUnknown] [Lambda.TooManyRequestsException] [States.Timeout]]",
 		func(s specimen) { s.retry("Sell Stock", 2)["ErrorEquals"] = []any{"States.Timeout"} },
 	},
 	{
@@ -440,7 +440,7 @@ var mutants = []mutant{
 		func(s specimen) { s.retry("Request Human Approval", 1)["ErrorEquals"] = []any{"States.ALL"} },
 	},
 	{
-		"throttling retried as any fault", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderRefused OrderConflict] [States.ALL]]",
+		"throttling retried as any fault", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderRefused OrderConflict OrderUnknown] [States.ALL]]",
 		func(s specimen) {
 			retries := s.states["Buy Stock"]["Retry"].([]any)
 			s.states["Buy Stock"]["Retry"] = []any{retries[0], retries[2]}

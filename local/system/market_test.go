@@ -148,7 +148,7 @@ func TestMarket(t *testing.T) {
 		{"in a lasting fault", "DOWN", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "Alpaca was asked for it, and what became of that is unknown: it has a fault of its own (HTTP status 503)", 0},
 		{"too often", "LIMITS", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "(HTTP status 429)", 0},
 		{"with its reply lost", "LOST", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
-		{"with its reply lost and never found", "LOST4", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "what became of that is unknown", 1},
+		{"with its reply lost and never found", "LOST4", 5, decision.Buy, failed("Buy Stock", "MarketUnavailable", "unknown"), "it could not be looked up whether there is the order to buy 5 LOST4", 1},
 		{"refused while it is on its way", "SLOW", 5, decision.Buy, map[string]any{"outcome": "traded", "qty": "5"}, "", 1},
 		{"with the keys refused after its reply was lost", "KEYS", 5, decision.Buy, failed("Buy Stock", "OrderUnknown", "unknown"), "it can't be looked up whether there is the order to buy 5 KEYS", 1},
 		{"asked for with real money", "LIVE", 5, decision.Buy, failed("Buy Stock", "InvalidRequest", "no"), "the quote is of the live market, and this one is paper: nothing was traded", 0},
