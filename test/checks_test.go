@@ -854,7 +854,7 @@ func checkFailures(tpl template) (found problems) {
 			"trade_placed":   nil,
 			"trade_placed.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 1)`,
 			"failed_state.$": `States.ArrayGetItem(States.StringSplit(States.JsonToString($.trade_placed), '"'), 3)`,
-			"failure.$":      whole("States.ArrayGetItem($.trade_placed.*.*, 0)"),
+			"failure.$":      whole("States.ArrayGetItem($.trade_placed[*][*], 0)"),
 		}),
 		"Report Failure": publish,
 		// What matters stands in front: AWS takes 32,768 characters. An answer may come without

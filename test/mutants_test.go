@@ -616,7 +616,7 @@ var mutants = []mutant{
 	{
 		"a Cause that may be missing", "failures say what is known", "Describe Failure is",
 		func(s specimen) {
-			object(s.states["Describe Failure"]["Parameters"])["failure.$"] = "States.ArrayGetItem($.trade_placed.*.*, 0)"
+			object(s.states["Describe Failure"]["Parameters"])["failure.$"] = "States.ArrayGetItem($.trade_placed[*][*], 0)"
 		},
 	},
 	{
