@@ -6,14 +6,15 @@ import { isDeepStrictEqual } from 'node:util';
 
 // A number that JavaScript would write in another way, such as 0.0, is kept as a string that begins with this.
 const NUMBER = `\u0000${randomUUID()} `;
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[-+.\deE]*/g;
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[-+.\deE]*/g;
 const KEPT = new RegExp(JSON.stringify(NUMBER).slice(0, -1).replace('\\', '\\\\') + '([^"]*)"', 'g');
 
 const isKept = value => typeof value === 'string' && value.startsWith(NUMBER);
 
+const keep = token => (token[0] === '"' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token));
+
 // parse and stringify are JSON's, with the text of numbers kept.
-export const parse = text =>
-  JSON.parse(text.replace(TOKENS, token => (token[0] === '"' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token))));
+export const parse = text => JSON.parse(text.replace(TOKENS, keep));
 export const stringify = value => JSON.stringify(value)?.replace(KEPT, '$1');
 
 // plain returns what the interpreter can compare and count with.
@@ -125,7 +126,7 @@ const KINDS = {
 // number of times (*).
 const FUNCTIONS = {
   Format: ['sx*'],
-  StringToJson: ['s', parse],
+  StringToJson: ['s', text => (JSON.parse(text), parse(text))], // what it throws is about this text
   JsonToString: ['x', stringify],
   Array: ['x*', (...items) => items],
   ArrayPartition: ['ai', (items, size) => {
@@ -142,7 +143,10 @@ const FUNCTIONS = {
   ArrayLength: ['a', items => items.length],
   ArrayUnique: ['a', items => items.filter((item, i) => items.findIndex(other => isDeepStrictEqual(item, other)) === i)],
   Base64Encode: ['s', text => Buffer.from(short(text)).toString('base64')],
-  Base64Decode: ['s', text => Buffer.from(short(text), 'base64').toString()],
+  Base64Decode: ['s', text => {
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw new Error('Invalid arguments in States.Base64Decode: it is not Base64');
+    return Buffer.from(short(text), 'base64').toString();
+  }],
   Hash: ['ss', (text, algorithm) => {
     if (!/^(MD5|SHA-(1|256|384|512))$/.test(algorithm)) throw new Error(`Invalid arguments in States.Hash: ${algorithm} is no algorithm of it`);
     return createHash(algorithm.replace('-', '')).update(short(text)).digest('hex');

@@ -416,6 +416,8 @@ func TestRecordedResults(t *testing.T) {
 		{"a list is boolean", is(`"IsBoolean":false`), `{"v":[]}`, `{"v":[]}`},
 		{"null is present", is(`"IsPresent":true`), `{"v":null}`, `{"v":null}`},
 		{"null is not present", is(`"IsPresent":false`), `{"v":null}`, `"no"`},
+		{"nothing is present", is(`"IsPresent":true`), `{}`, `"no"`},
+		{"nothing is not present", is(`"IsPresent":false`), `{}`, `{}`},
 		// base/test_base test_state_pass_result_null_input_output_paths, 2024-02-07
 		{"no input", `{"Type":"Pass","InputPath":null,"Parameters":{"r.$":"$"},"End":true}`, `{"a":0}`, `{"r":{}}`},
 		{"no output", `{"Type":"Pass","OutputPath":null,"End":true}`, `{"a":0}`, `{}`},
@@ -431,6 +433,13 @@ func TestRecordedResults(t *testing.T) {
 		{"a wildcard without a match", `{"Type":"Pass","Parameters":{"r.$":"$.a[*].b"},"End":true}`, `{"a":[]}`, `{"r":[]}`},
 		{"backslashes", `{"Type":"Pass","Parameters":{"r.$":"States.Format('is {}', States.JsonToString($))"},"End":true}`, `{"a":"\\\""}`, `{"r":"is {\"a\":\"\\\\\\\"\"}"}`},
 		{"parentheses", format("is {} (or so, {}", "$.a, 2"), `{"a":1}`, `{"r":"is 1 (or so, 2"}`},
+		{
+			"tests within tests", `{"Type":"Choice","Choices":[{"And":[{"Or":[{"Variable":"$.v","IsNull":false},{"Variable":"$.v","IsNull":false}]},` +
+				`{"Not":{"Variable":"$.v","IsString":false}}],"Next":"Caught"}],"Default":"No"}`, `{"v":"x"}`, `{"v":"x"}`,
+		},
+		{"not not a string", `{"Type":"Choice","Choices":[{"Not":{"Variable":"$.v","IsString":false},"Next":"Caught"}],"Default":"No"}`, `{"v":1}`, `"no"`},
+		{"the text of a result's numbers", `{"Type":"Pass","Result":{"a":0.0},"End":true}`, `{}`, `{"a":0.0}`},
+		{"Base64", `{"Type":"Pass","Parameters":{"r.$":"States.Base64Decode(States.Base64Encode($.a))"},"End":true}`, `{"a":"é€"}`, `{"r":"é€"}`},
 		{"null as a whole", `{"Type":"Pass","Parameters":{"r.$":"$"},"End":true}`, `null`, `{"r":null}`},
 		{"the text of numbers", `{"Type":"Pass","Parameters":{"r.$":"$.a","s.$":"States.Format('{}', $.a[0])","t":2.0},"End":true}`, `{"a":[1.0,12345678901234567890]}`, `{"r":[1.0,12345678901234567890],"s":"1.0","t":2.0}`},
 	}
@@ -462,6 +471,10 @@ func TestCausesOfTheRuntime(t *testing.T) {
 	tests := []struct{ name, state, input, want string }{
 		{"template", pass(`"Parameters":{"x":{"a.$":"$.b"}}`), `{"c":"\\"}`, `The JSONPath '$.b' specified for the field 'a.$' could not be found in the input '{"c":"\\"}'`},
 		{"function", pass(`"Parameters":{"a.$":"States.Format('{}', $.b)"}`), `{"c":1}`, `The function 'States.Format('{}', $.b)' had the following error: The JsonPath argument for the field '$.b' could not be found in the input '{"c":1}'`},
+		{"wrong argument", pass(`"Parameters":{"a.$":"States.MathAdd($.a, 1)"}`), `{"a":"1.0"}`, `The function 'States.MathAdd($.a, 1)' had the following error: Invalid arguments in States.MathAdd: argument 1 is "1.0"`},
+		{"too few texts", pass(`"Parameters":{"a.$":"States.Format('{}', $.a, $.a)"}`), `{"a":1}`, `The function 'States.Format('{}', $.a, $.a)' had the following error: `},
+		{"not Base64", pass(`"Parameters":{"a.$":"States.Base64Decode($.a)"}`), `{"a":"é"}`, `The function 'States.Base64Decode($.a)' had the following error: Invalid arguments in States.Base64Decode`},
+		{"not JSON", pass(`"Parameters":{"a.$":"States.StringToJson($.a)"}`), `{"a":"1.0     x"}`, `The function 'States.StringToJson($.a)' had the following error: Unexpected non-whitespace character after JSON at position 8`},
 		{"input", pass(`"InputPath":"$.a.b"`), `{}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
 		{"choice", `{"Type":"Choice","Choices":[{"Variable":"$.v","IsNull":false,"Next":"Caught"}],"Default":"Caught"}`, `{}`, `Invalid path '$.v': The choice state's condition path references an invalid value.`},
 		{"seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":"x"}`, `The SecondsPath parameter cannot be parsed as a long value: $.s == x`},
