@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
@@ -288,7 +290,7 @@ func (l *local) take(ctx context.Context, api API, s step) (difference string, e
 			}
 		}
 	}
-	got, err := api.TestState(ctx, in)
+	got, err := api.TestState(ctx, in, keepHost)
 	var refused smithy.APIError
 	switch {
 	case errors.As(err, &refused) && strings.HasPrefix(refused.ErrorCode(), "AccessDenied"):
@@ -312,6 +314,20 @@ func (l *local) take(ctx context.Context, api API, s step) (difference string, e
 		return fmt.Sprintf("the output is %s on AWS and %s here", there, here), nil
 	}
 	return "", nil
+}
+
+// keepHost keeps the SDK from writing "sync-", which AWS has before the name of this API's host, before that of an endpoint
+// of one's own.
+func keepHost(o *sfn.Options) {
+	if o.BaseEndpoint == nil {
+		return
+	}
+	keep := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		return next.HandleInitialize(smithyhttp.DisableEndpointHostPrefix(ctx, true), in)
+	}
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("KeepHost", keep), middleware.Before)
+	})
 }
 
 // failureOf is the error or cause of a state that has failed: AWS also tells those that were caught.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
@@ -214,6 +217,21 @@ func TestCompare(t *testing.T) {
 				t.Errorf("difference %q, want %q", result.Differences[0], test.want)
 			}
 		})
+	}
+}
+
+// An endpoint of one's own, such as the local run's, is asked under its own name, and need not have the API.
+func TestCompareAtAnEndpoint(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
+		w.WriteHeader(http.StatusBadRequest)
+	}))
+	t.Cleanup(server.Close)
+	client := sfn.New(sfn.Options{
+		Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	})
+	if _, err := Compare(t.Context(), client, machine, definition, func(int) {}); !errors.Is(err, ErrSkipped) {
+		t.Errorf("got %v", err)
 	}
 }
 
