@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/teststate"
 	"stocktrading/desk/web"
 	"stocktrading/lambdas/trading"
 )
@@ -43,7 +44,9 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
   -web                 a page on this machine alone; Ctrl-C ends it
 
 check tries out a deployment where a person approves and no real money is traded. It needs
-states:StartExecution on the state machine beside what the desk needs.
+states:StartExecution on the state machine beside what the desk needs. With states:TestState
+it also runs every path of the definition on AWS's interpreter with mocked results, which
+deploys and trades nothing, and compares it with the local engine; this was not tried yet.
 
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
@@ -246,13 +249,17 @@ func (o order) perform(ctx context.Context, w world) error {
 	}
 	desk := decision.New(client, o.machine, who)
 	if o.check {
-		return desk.Check(ctx, func(ok bool, sentence string) {
+		tell := func(ok bool, sentence string) {
 			mark := "✓"
 			if !ok {
 				mark = "✗"
 			}
 			fmt.Fprintln(w.stdout, mark, sentence)
-		})
+		}
+		if err := desk.Check(ctx, tell); err != nil {
+			return err
+		}
+		return o.compare(ctx, w, client, desk, tell)
 	}
 	terminal := decision.NewTerminal(w.stdin, w.stdout, decision.Colour(w.stdout, w.getenv))
 	if o.execution == "" {
@@ -275,6 +282,36 @@ func (o order) perform(ctx context.Context, w world) error {
 		return err
 	}
 	fmt.Fprintln(w.stdout, record)
+	return nil
+}
+
+// compare holds the local engine against AWS's interpreter, by the definition that is deployed.
+func (o order) compare(ctx context.Context, w world, client decision.Client, desk *decision.Desk, tell func(bool, string)) error {
+	api, ok := client.(teststate.API)
+	if !ok {
+		return nil
+	}
+	definition, err := desk.Definition(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := teststate.Compare(ctx, api, o.machine.ARN, definition, func(steps int) {
+		fmt.Fprintf(w.stdout, "  Running %d steps of the definition on AWS's interpreter, about one a second\n", steps)
+	})
+	switch {
+	case errors.Is(err, teststate.ErrSkipped):
+		fmt.Fprintf(w.stdout, "- Not compared with AWS's interpreter: %s\n", trading.OneLine(err.Error(), 300))
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, difference := range result.Differences {
+		tell(false, trading.OneLine(difference, 2000))
+	}
+	if n := len(result.Differences); n > 0 {
+		return fmt.Errorf("the local engine differs from AWS's interpreter in %d of %d steps", n, result.Steps)
+	}
+	tell(true, fmt.Sprintf("AWS's interpreter takes the %d steps of %d paths as the local engine does.", result.Steps, result.Paths))
 	return nil
 }
 

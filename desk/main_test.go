@@ -421,3 +421,48 @@ func TestConnect(t *testing.T) {
 		}
 	}
 }
+
+// tester is an API whose TestState fails.
+type tester struct {
+	*sfntest.Service
+	err error
+}
+
+func (t tester) TestState(context.Context, *sfn.TestStateInput, ...func(*sfn.Options)) (*sfn.TestStateOutput, error) {
+	return nil, t.err
+}
+
+func TestCompare(t *testing.T) {
+	const definition = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`
+	running := "  Running 1 steps of the definition on AWS's interpreter, about one a second\n"
+	for _, test := range []struct {
+		name   string
+		client func(*sfntest.Service) decision.Client
+		err    string
+		stdout string
+	}{
+		{"an API without it", func(s *sfntest.Service) decision.Client { return s }, "", ""},
+		{
+			"no permission", func(s *sfntest.Service) decision.Client { return tester{s, sfntest.Error("AccessDeniedException")} }, "",
+			running + "- Not compared with AWS's interpreter: you may not call states:TestState\n",
+		},
+		{"a broken reply", func(s *sfntest.Service) decision.Client { return tester{s, io.ErrUnexpectedEOF} }, "take the step S on AWS: unexpected EOF", running},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			client := test.client(&sfntest.Service{Definition: definition})
+			machine, err := decision.ParseMachine(sfntest.Machine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			desk := decision.New(client, machine, func(context.Context) (string, error) { return me, nil })
+			err = order{machine: machine}.compare(t.Context(), world{stdout: &out}, client, desk, func(bool, string) { t.Error("told something") })
+			if got := fmt.Sprint(err); err != nil && got != test.err || err == nil && test.err != "" {
+				t.Errorf("got error %s, want %q", got, test.err)
+			}
+			if out.String() != test.stdout {
+				t.Errorf("printed %q, want %q", &out, test.stdout)
+			}
+		})
+	}
+}

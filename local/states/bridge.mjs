@@ -4,8 +4,11 @@
 // text. One process serves all executions. This process alone decides races: a task is settled once, by its result,
 // an answer to its token, its timeout or the end of its execution, whichever is seen here first (see settle).
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
+
+import { compile, parse, plain, stringify } from './data.mjs';
 
 const MAX_DATA_BYTES = 262144;
 const MAX_HISTORY_EVENTS = 25000;
@@ -19,9 +22,13 @@ Promise.withResolvers ??= () => {
   return { promise, resolve, reject };
 };
 
-// Node fires a longer timer at once. 24 days are beyond any local run, so waits are capped there.
+// Node fires a longer timer at once, so that one runs several times in a row.
 const nodeSetTimeout = globalThis.setTimeout;
-globalThis.setTimeout = (callback, ms, ...args) => nodeSetTimeout(callback, Math.min(ms, MAX_TIMER_MS), ...args);
+globalThis.setTimeout = (callback, ms, ...args) => {
+  let laps = Math.max(1, Math.ceil(ms / MAX_TIMER_MS));
+  const timer = nodeSetTimeout(() => (--laps > 0 ? timer.refresh() : callback(...args)), ms / laps);
+  return timer;
+};
 
 // The interpreter retries and catches an error unless these say otherwise. A JavaScript error of its own, such as a
 // TypeError, is States.Runtime on AWS, which is neither retried nor caught; its ASL errors have their own values.
@@ -29,10 +36,8 @@ for (const property of ['isRetryable', 'isCatchable']) {
   Object.defineProperty(Error.prototype, property, { value: false, writable: true, configurable: true });
 }
 
-const TERMINAL = new Set(['States.Runtime', 'States.DataLimitExceeded']);
-
 class TaskError extends Error {
-  constructor(name, cause, terminal = TERMINAL.has(name)) {
+  constructor(name, cause, terminal = name === 'States.Runtime') {
     super();
     // AWS gives a catcher null for a name or a cause that was not sent.
     this.name = name || null;
@@ -41,10 +46,18 @@ class TaskError extends Error {
   }
 }
 
+// EvaluationError is a failure to read what a state asks for.
+class EvaluationError extends TaskError {
+  constructor(cause) {
+    super('States.Runtime', cause);
+  }
+}
+
 const dataLimitExceeded = what =>
   new TaskError(
     'States.DataLimitExceeded',
     `The state/task '${what}' returned a result with a size exceeding the maximum number of bytes service limit.`,
+    true, // settle lets a state catch that its task's result is too large
   );
 
 const tooLarge = text => Buffer.byteLength(text) > MAX_DATA_BYTES;
@@ -54,12 +67,15 @@ const tasks = new Map(); // open tasks by id
 let lastTask = 0;
 
 let machine;
-let StateMachine;
 let StatesTimeoutError;
 let timeouts; // seconds, by the name of each task state
 let waiting; // the names of the states that wait for a token
 let retryIntervals; // milliseconds, by the name of each task state; empty for what the definition says
-let endings; // what Fail states say that intrinsic functions put together, as Parameters by the state's name
+let JSONPath; // the interpreter's library of paths
+
+const calls = new Map(); // intrinsic functions, compiled, by their text
+const running = new AsyncLocalStorage(); // the execution that the interpreter is at
+const CONTEXT = Symbol('context object'); // marks what the interpreter takes for it
 
 // send writes one report. What the pipe doesn't take at once, Node keeps for it in order.
 function send(report) {
@@ -86,18 +102,33 @@ function interpreter(validate) {
     for (const filename of unused.map(name => require.resolve(name))) {
       require.cache[filename] = { id: filename, filename, loaded: true, exports: {} };
     }
-    return require('aws-local-stepfunctions');
+    const paths = createRequire(require.resolve('aws-local-stepfunctions'))('jsonpath-plus');
+    return { ...require('aws-local-stepfunctions'), paths };
   } catch (error) {
     throw new Error(error.code === 'MODULE_NOT_FOUND' ? `${error.message} (npm ci installs it)` : error.stack);
   }
 }
 
 async function load({ definition, validate, retryMs }) {
-  ({ StateMachine } = interpreter(validate));
-  StatesTimeoutError = await timeoutErrorOf();
+  const { StateMachine, paths } = interpreter(validate);
+  StatesTimeoutError = await timeoutErrorOf(StateMachine);
   machine = new StateMachine(JSON.parse(definition), { validationOptions: { noValidate: !validate } }); // throws a text for people
 
   const { States } = machine.definition;
+  ({ JSONPath } = paths);
+  paths.JSONPath = look;
+
+  const kept = parse(definition).States;
+  for (const [name, state] of Object.entries(States)) {
+    if ('Result' in state) state.Result = kept[name].Result;
+    for (const field of ['Parameters', 'ResultSelector']) {
+      if (field in state) state[field] = template(kept[name][field]);
+    }
+    for (const field of ['ErrorPath', 'CausePath']) {
+      if (field in state) state[field] = call(state[field]);
+    }
+    if (state.Choices) state.Choices = state.Choices.map(rule);
+  }
   const named = Object.entries(States).filter(([, state]) => state.Type === 'Task');
   timeouts = new Map(named.map(([name, state]) => [name, state.TimeoutSeconds ?? NO_TIMEOUT_SECONDS]));
   retryIntervals = Object.fromEntries(retryMs ? named.map(([name]) => [name, retryMs]) : []);
@@ -114,24 +145,105 @@ async function load({ definition, validate, retryMs }) {
       if (place.ResultPath === '$') delete place.ResultPath;
     }
   }
+}
 
-  // It takes the functions in a Fail state's paths for JSONPath, so they are kept from it (see ending).
-  endings = new Map();
-  for (const [name, state] of Object.entries(States)) {
-    const parameters = {};
-    for (const key of ['Error', 'Cause']) {
-      const path = state.Type === 'Fail' ? state[`${key}Path`] : undefined;
-      if (!path?.startsWith('States.')) continue;
-      parameters[`${key.toLowerCase()}.$`] = path;
-      delete state[`${key}Path`];
+// call makes a path of an intrinsic function, so that look meets it, and throws a text for people if AWS would refuse it.
+function call(text) {
+  if (typeof text !== 'string' || !text.startsWith('States.')) return text;
+  calls.set(text, compile(text));
+  return `$${text}`;
+}
+
+function template(value) {
+  if (Array.isArray(value)) return value.map(template);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, key.endsWith('.$') ? call(item) : template(item)]),
+  );
+}
+
+// rule makes a rule of a Choice one that the interpreter gets right: it never finds tests such as IsNull for false true,
+// and look has to know which path may lead nowhere.
+function rule({ ...from }) {
+  for (const key of ['And', 'Or']) if (from[key]) from[key] = from[key].map(rule);
+  if (from.Not) from.Not = rule(from.Not);
+  if ('IsPresent' in from) from.Variable = `$?${from.Variable}`;
+  const [test] = Object.keys(from).filter(key => key.startsWith('Is') && from[key] === false);
+  if (!test) return from;
+  const { Next, ...tested } = from;
+  return { Not: { ...tested, [test]: true }, Next };
+}
+
+// look is what the interpreter looks a path up with.
+function look({ path, json }) {
+  const run = running.getStore();
+  const found = lookUp(run, json?.[CONTEXT] ? `$${path}` : path, json);
+  const { Type } = machine.definition.States[run.state];
+  return Type === 'Choice' || Type === 'Wait' ? plain(found) : found;
+}
+
+function lookUp(run, path, json) {
+  if (path.startsWith('$States.')) {
+    const text = path.slice(1);
+    try {
+      return calls.get(text)(argument => {
+        const found = find(run, argument, json);
+        if (found !== undefined) return found;
+        throw new Error(`The JsonPath argument for the field '${argument}' could not be found in the input '${stringify(json)}'`);
+      });
+    } catch (error) {
+      throw new EvaluationError(`The function '${text}' had the following error: ${error.message}`);
     }
-    if (Object.keys(parameters).length > 0) endings.set(name, parameters);
   }
+  if (path.startsWith('$?')) return find(run, path.slice(2), json);
+  const found = find(run, path, json);
+  if (found === undefined) throw new EvaluationError(missing(run, path, json));
+  return found;
+}
+
+// find returns what a path leads to: a list if it may lead to many things, and undefined if it leads nowhere.
+function find(run, path, json) {
+  if (path.startsWith('$$')) return find(run, path.slice(1), contextOf(run));
+  if (path === '$') return json;
+  const found = json !== null && typeof json === 'object' ? JSONPath({ path, json, wrap: false }) : undefined;
+  return found === undefined && /\.\.|\*|\[\?|\[[^'"\]]*[:,]/.test(path) ? [] : found;
+}
+
+// missing says as AWS does that a path leads nowhere.
+function missing(run, path, json) {
+  const state = machine.definition.States[run.state];
+  if (state.Type === 'Choice') return `Invalid path '${path}': The choice state's condition path references an invalid value.`;
+  const field = fieldOf(state, path);
+  if (/\.\$$|^(Error|Cause)Path$/.test(field)) {
+    const { Task, ...context } = contextOf(run); // no error has a token in it
+    const input = stringify(json?.[CONTEXT] ? context : json);
+    return `The JSONPath '${path}' specified for the field '${field}' could not be found in the input '${input}'`;
+  }
+  return `Invalid path '${path}' : No results for path: ${JSONPath.toPathString(JSONPath.toPathArray(path))}`;
+}
+
+// fieldOf returns the name of the field that holds a path.
+function fieldOf(value, path) {
+  for (const [key, item] of Object.entries(value)) {
+    const field = item === path ? key : item !== null && typeof item === 'object' && fieldOf(item, path);
+    if (field) return field;
+  }
+}
+
+// contextOf returns the context object as it is at this moment. A token belongs to the task that is performed right after.
+function contextOf(run) {
+  const token = tokenOf(run);
+  return {
+    Execution: run.execution,
+    StateMachine: run.machine,
+    State: { Name: run.state, EnteredTime: run.enteredTime, ...(timeouts.has(run.state) && { RetryCount: run.retries }) },
+    ...(token && { Task: { Token: token } }),
+  };
 }
 
 // timeoutErrorOf returns the class of the interpreter's timeout error, which it doesn't export: the only error that
 // States.TaskFailed doesn't match.
-async function timeoutErrorOf() {
+async function timeoutErrorOf(StateMachine) {
   const task = { Type: 'Task', Resource: '', TimeoutSeconds: 0.001, End: true };
   const { result } = new StateMachine(
     { StartAt: 'Task', States: { Task: task } },
@@ -140,25 +252,22 @@ async function timeoutErrorOf() {
   return result.catch(error => error.cause.constructor);
 }
 
-function start({ run: id, arn, name, roleArn, machineArn, machineName, input }) {
-  const run = { id, state: '', enteredTime: '', retries: 0, token: undefined, task: undefined, events: 1, outcome: undefined };
-  runs.set(id, run);
-
-  // The interpreter copies the context's top level and keeps what is nested, so these getters are read whenever
-  // Parameters are evaluated. A token belongs to the task that is performed right after. (A path to all of
-  // $$.State, not to one of its fields, is read when the data is used, which may be in the next state.)
-  const context = {
-    Execution: { Id: arn, Name: name, RoleArn: roleArn },
-    StateMachine: { Id: machineArn, Name: machineName },
-    State: {
-      get Name() { return run.state; },
-      get EnteredTime() { return run.enteredTime; },
-      get RetryCount() { return run.retries; },
-    },
-    Task: {
-      get Token() { return tokenOf(run); },
-    },
+function start({ run: id, arn, name, roleArn, machineArn, machineName, input: text }) {
+  const input = parse(text);
+  const run = {
+    id,
+    execution: { Id: arn, Input: input, StartTime: new Date().toISOString(), Name: name, RoleArn: roleArn, RedriveCount: 0 },
+    machine: { Id: machineArn, Name: machineName },
+    state: '',
+    enteredTime: '',
+    enteredEvent: 0, // id of the event
+    retries: 0,
+    token: undefined,
+    task: undefined,
+    events: 1,
+    outcome: undefined,
   };
+  runs.set(id, run);
 
   // The events of the interpreter are read too late to tell the context which state it is in. It looks each state up
   // by name as it enters it, which is the moment.
@@ -176,9 +285,8 @@ function start({ run: id, arn, name, roleArn, machineArn, machineName, input }) 
   const handlers = {};
   for (const state of timeouts.keys()) handlers[state] = input => perform(run, state, input);
 
-  run.context = context;
   const overrides = { taskResourceLocalHandlers: handlers, retryIntervalOverrides: retryIntervals };
-  const execution = view.run(JSON.parse(input), { context, overrides });
+  const execution = running.run(run, () => view.run(input, { context: { [CONTEXT]: true }, overrides }));
   run.abort = execution.abort;
   follow(run, execution).catch(error => {
     end(run, 'FAILED', 'States.Runtime', describe(error));
@@ -200,11 +308,11 @@ async function follow(run, execution) {
     if (run.outcome) break;
     if (event.type === 'StateEntered') {
       const { name, type, input } = event.state;
-      run.input = input;
-      record(run, { is: 'entered', state: name, stateType: type, data: JSON.stringify(input) });
+      record(run, { is: 'entered', state: name, stateType: type, data: stringify(input) });
+      run.enteredEvent = run.events;
     } else if (event.type === 'StateExited') {
       const { name, type, output } = event.state;
-      const data = JSON.stringify(output);
+      const data = stringify(output);
       if (tooLarge(data)) {
         const { name: error, message } = dataLimitExceeded(name);
         end(run, 'FAILED', error, message);
@@ -215,8 +323,8 @@ async function follow(run, execution) {
   }
 
   const { output, error } = await result;
-  if (!run.outcome && error) run.outcome = { status: 'FAILED', ...failure(run, error.cause ?? error), ...(await ending(run)) };
-  run.outcome ??= { status: 'SUCCEEDED', data: JSON.stringify(output) };
+  if (!run.outcome && error) run.outcome = { status: 'FAILED', ...failure(run, error.cause ?? error) };
+  run.outcome ??= { status: 'SUCCEEDED', data: stringify(output) };
   finish(run);
 }
 
@@ -227,10 +335,12 @@ function finish(run) {
 
 // failure returns the ASL error and cause of what the interpreter threw.
 function failure(run, error) {
+  if (error instanceof EvaluationError) return { error: error.name, cause: where(run) + error.message };
   if (error instanceof TaskError) return { error: error.name, cause: error.message };
-  if (!Object.hasOwn(error, 'retryable')) return { error: 'States.Runtime', cause: describe(error) };
+  if (!Object.hasOwn(error, 'retryable')) return { error: 'States.Runtime', cause: where(run) + describe(error) };
+  if (!error.isCatchable) return { error: error.name, cause: where(run) + explain(error.message) };
   const state = machine.definition.States[run.state];
-  if (state.Type !== 'Fail' || !error.isCatchable) return { error: error.name, cause: error.message };
+  if (state.Type !== 'Fail') return { error: error.name, cause: error.message };
   return {
     // The interpreter makes up what a Fail state leaves out.
     error: state.Error !== undefined || state.ErrorPath ? error.name : null,
@@ -238,17 +348,21 @@ function failure(run, error) {
   };
 }
 
-// ending evaluates the functions that the Fail state of a run has, with the Parameters of a Pass state.
-async function ending(run) {
-  const Parameters = endings.get(run.state);
-  if (!Parameters) return {};
-  const definition = { StartAt: 'Pass', States: { Pass: { Type: 'Pass', Parameters, End: true } } };
-  const pass = new StateMachine(definition, { validationOptions: { noValidate: true } });
-  try {
-    return await pass.run(run.input, { context: run.context }).result;
-  } catch (error) {
-    return { error: 'States.Runtime', cause: describe(error.cause ?? error) };
+// where says as AWS does which state has failed.
+const where = run =>
+  run.enteredEvent ? `An error occurred while executing the state '${run.state}' (entered at the event id #${run.enteredEvent}). ` : '';
+
+// explain words what the interpreter says of a path to a wrong value as AWS does, where that is known.
+function explain(message) {
+  const [, path, json, wanted] = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message) ?? [];
+  if (!wanted) return message;
+  const value = JSON.parse(json);
+  const found = `${path} == ${typeof value === 'string' ? value : json}`;
+  if (wanted === 'timestamp') {
+    return `The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: ${found}`;
   }
+  if (value < 0) return `The SecondsPath parameter references a negative value: ${found}`;
+  return `The SecondsPath parameter cannot be parsed as a long value: ${found}`;
 }
 
 const describe = error => `An internal error occurred in state evaluation: ${error.name}: ${error.message}`;
@@ -264,7 +378,7 @@ function end(run, status, error, cause) {
 // perform is the interpreter's handler of all tasks: it is called with the resolved input of one attempt.
 function perform(run, state, input) {
   if (run.outcome) throw new TaskError('States.Runtime', 'The execution has ended.'); // after the wait of a retry
-  const data = JSON.stringify(input); // before the token is taken, which it may contain by reference
+  const data = stringify(input); // before the token is taken, which it may contain by reference
   const token = tokenOf(run);
   run.token = undefined;
   run.retries++;
@@ -295,13 +409,15 @@ function close(task) {
 // settle ends an open task with an output or an error, once.
 function settle(task, { data, error, cause, timedOut }) {
   const { run } = close(task);
-  const { Resource } = machine.definition.States[task.state];
   let output;
   if (data !== undefined) {
     try {
-      output = JSON.parse(data);
-      data = JSON.stringify(output);
-      if (tooLarge(data)) throw dataLimitExceeded(Resource);
+      output = parse(data);
+      data = stringify(output);
+      if (tooLarge(data)) {
+        const { Resource } = machine.definition.States[task.state];
+        throw dataLimitExceeded(Resource.replace(/^arn:[^:]*:states:::([^:]*):.*/, '$1'));
+      }
     } catch (thrown) {
       data = undefined;
       ({ error, cause } = failure(run, thrown));

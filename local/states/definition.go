@@ -107,14 +107,11 @@ func unsupportedResultPath(place map[string]any) string {
 	return ""
 }
 
-// unsupportedRule refuses tests such as IsPresent for false, which the interpreter never finds true.
+// unsupportedRule refuses what belongs to JSONata and to variables.
 func unsupportedRule(rule map[string]any) string {
-	for _, key := range slices.Sorted(maps.Keys(rule)) {
-		switch value := rule[key]; {
-		case key == "Assign" || key == "Condition":
+	for _, key := range []string{"Assign", "Condition"} {
+		if _, ok := rule[key]; ok {
 			return key
-		case strings.HasPrefix(key, "Is") && value == false:
-			return key + " false"
 		}
 	}
 	nested := slices.Concat(list(rule["And"]), list(rule["Or"]), list([]any{rule["Not"]}))

@@ -327,10 +327,6 @@ func TestFailuresOfATask(t *testing.T) {
 		},
 		{name: "States.Runtime is terminal", fields: retryAll + catchAll, err: &Error{"States.Runtime", ""}, error: "States.Runtime"},
 		{
-			name: "States.DataLimitExceeded is terminal", fields: retryAll + catchAll,
-			err: &Error{"States.DataLimitExceeded", ""}, error: "States.DataLimitExceeded",
-		},
-		{
 			name: "States.TaskFailed does not match a timeout that the task reports",
 			fields: `"Retry":[{"ErrorEquals":["States.TaskFailed"]}],"Catch":[` +
 				`{"ErrorEquals":["States.TaskFailed"],"Next":"named"},{"ErrorEquals":["States.Timeout"],"Next":"Caught"}],`,
@@ -518,14 +514,15 @@ func TestDataLimit(t *testing.T) {
 		error                      string
 	}{
 		{"output as large as may be", taskState(function+"F", ""), `{}`, largest, true, ""},
-		{"output", taskState(function+"F", retryAll+catchAll), `{}`, large, true, "States.DataLimitExceeded"},
+		{"output that nothing catches", taskState(function+"F", ""), `{}`, large, true, "States.DataLimitExceeded"},
+		{"output that is caught", taskState(function+"F", catchAll), `{}`, large, true, ""},
 		{"input", taskState(publish, twice+retryAll+catchAll), half, `1`, false, "States.DataLimitExceeded"},
 		{
 			"output of a state", taskState(function+"F", `"ResultPath":"$.a",`+catchAll), `{"b":` + half + `}`, half,
 			true, "States.DataLimitExceeded",
 		},
 		{
-			"output of a Pass before a task", `{"Type":"Pass",` + twice + `"Next":"output"}`, half, `1`,
+			"output of a Pass before a task", `{"Type":"Pass",` + twice + `"Next":"output-that-is-caught"}`, half, `1`,
 			false, "States.DataLimitExceeded",
 		},
 	}
@@ -545,8 +542,8 @@ func TestDataLimit(t *testing.T) {
 			x, events := runCase(t, e, test.name, test.input)
 			if test.error != "" {
 				wantFailure(t, x, test.error)
-			} else if x.Status != StatusSucceeded {
-				t.Errorf("got %s: %s", x.Status, x.Cause)
+			} else if x.Status != StatusSucceeded || strings.Contains(x.Output, "States.DataLimitExceeded") != strings.Contains(test.name, "caught") {
+				t.Errorf("got %s: %.200s %s", x.Status, x.Output, x.Cause)
 			}
 			if _, performed := tasks.Load(slug(test.name)); performed != test.performed {
 				t.Errorf("a task was performed: %t, want %t", performed, test.performed)
@@ -554,7 +551,7 @@ func TestDataLimit(t *testing.T) {
 			if last := events[len(events)-1].Type; test.error != "" && last != "ExecutionFailed" {
 				t.Errorf("last event %s", last)
 			}
-			if failed := slices.Contains(eventTypes(events), "LambdaFunctionFailed"); failed != (test.name == "output") {
+			if failed := slices.Contains(eventTypes(events), "LambdaFunctionFailed"); failed != strings.Contains(test.name, "output that") {
 				t.Errorf("events %v", eventTypes(events))
 			}
 		})
@@ -604,7 +601,8 @@ func TestFailState(t *testing.T) {
 		{"paths", `,"ErrorPath":"$.e","CausePath":"$.c"`, `{"e":"E","c":"c"}`, "E", "c"},
 		{
 			"a path to no string", `,"ErrorPath":"$.e"`, `{"e":null}`, "States.Runtime",
-			"Path expression '$.e' evaluated to null, but expected a string",
+			"An error occurred while executing the state 'a-path-to-no-string' (entered at the event id #4). " +
+				"Path expression '$.e' evaluated to null, but expected a string",
 		},
 		{
 			"as long as may be", `,"ErrorPath":"$.e","CausePath":"$.c"`, `{"e":"` + long(256) + `","c":"` + long(32768) + `"}`,
@@ -694,9 +692,14 @@ func TestStartRefuses(t *testing.T) {
 		{"Assign of a catcher", oneTask(publish, `"Catch":[{"ErrorEquals":["E"],"Assign":{},"Next":"Caught"}],`), nil, "Assign in Catch"},
 		{"Assign of a choice", choice(`"Assign":{},"Variable":"$.a","IsNull":true`), nil, "Assign in Choices"},
 		{"heartbeat", oneTask(wait, `"HeartbeatSeconds":5,`), nil, "HeartbeatSeconds"},
-		{"IsPresent false", choice(`"And":[{"Not":{"Variable":"$.a","IsPresent":false}}]`), nil, "IsPresent false in Choices"},
 		{"empty Result", pass(`"Result":"",`), nil, `state "S": the Result ""`},
 		{"ResultPath in brackets", pass(`"ResultPath":"$['a']",`), nil, "the ResultPath $['a']"},
+		{"illegal escape", pass(`"Parameters":{"a.$":"States.Format('\\\"{}\\\"', $.a)"},`), nil, `the escape \" is illegal`},
+		{"illegal escape of a Fail", `{"StartAt":"F","States":{"F":{"Type":"Fail","CausePath":"States.Format('\\n')"}}}`, nil, `the escape \n is illegal`},
+		{"no such function", pass(`"Parameters":{"a":[{"b.$":"States.Nothing($)"}]},`), nil, "no function States.Nothing"},
+		{"a brace alone", pass(`"Parameters":{"a.$":"States.Format('{0}', $)"},`), nil, "neither {} nor escaped"},
+		{"too few arguments", pass(`"Parameters":{"a.$":"States.MathAdd(1)"},`), nil, "State machine definition is invalid"},
+		{"no end", pass(`"Parameters":{"a.$":"States.Array(1, 2"},`), nil, "State machine definition is invalid"},
 		{"activity", oneTask("arn:aws:states:eu-west-1:123456789012:activity:A", ``), nil, "the Resource"},
 		{"invalid", `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`, nil, "State machine definition is invalid"},
 		{"no placeholders replaced", readFile(t), nil, "decode definition"},
@@ -833,13 +836,15 @@ func readFile(t *testing.T) string {
 
 func copyOfBridge(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("bridge.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/bridge.mjs", text, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"bridge.mjs", "data.mjs"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

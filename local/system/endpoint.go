@@ -114,6 +114,7 @@ func (s *System) resource(c call) string {
 }
 
 func (s *System) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Amzn-RequestId", uuid.NewString())
 	c, err := readCall(r)
 	if err != nil {
 		c.fail(w, http.StatusBadRequest, "SerializationException", err.Error())

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,15 @@ import (
 	"github.com/Admiral-Piett/goaws/app/models"
 	"github.com/Admiral-Piett/goaws/app/router"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
 	"stocktrading/local/states"
@@ -184,13 +190,15 @@ func (t *taskRunner) sendMessage(ctx context.Context, parameters json.RawMessage
 	if err := decode(parameters, &p); err != nil {
 		return nil, err
 	}
-	out, err := t.sqs.SendMessage(ctx, &sqs.SendMessageInput{
-		QueueUrl: aws.String(p.QueueUrl), MessageBody: aws.String(messageText(p.MessageBody)),
-	})
+	body := messageText(p.MessageBody)
+	if body == "" {
+		return nil, refusal("SQS", "AmazonSQSException", 400, "MissingParameter", "The request must contain the parameter MessageBody.", uuid.NewString())
+	}
+	out, err := t.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(p.QueueUrl), MessageBody: aws.String(body)})
 	if err != nil {
 		return nil, serviceError("SQS", err)
 	}
-	return json.Marshal(map[string]*string{"MessageId": out.MessageId, "MD5OfMessageBody": out.MD5OfMessageBody})
+	return reply(out.ResultMetadata, map[string]any{"MessageId": out.MessageId, "MD5OfMessageBody": out.MD5OfMessageBody})
 }
 
 // publish is the task of arn:aws:states:::sns:publish.
@@ -204,13 +212,36 @@ func (t *taskRunner) publish(ctx context.Context, parameters json.RawMessage) (j
 	if err := decode(parameters, &p); err != nil {
 		return nil, err
 	}
+	message := messageText(p.Message)
+	if message == "" {
+		return nil, refusal("SNS", "InvalidParameterException", 400, "InvalidParameter", "Invalid parameter: Empty message", uuid.NewString())
+	}
 	out, err := t.sns.Publish(ctx, &sns.PublishInput{
-		TopicArn: aws.String(p.TopicArn), Subject: p.Subject, Message: aws.String(messageText(p.Message)), MessageAttributes: p.MessageAttributes,
+		TopicArn: aws.String(p.TopicArn), Subject: p.Subject, Message: aws.String(message), MessageAttributes: p.MessageAttributes,
 	})
 	if err != nil {
 		return nil, serviceError("SNS", err)
 	}
-	return json.Marshal(map[string]*string{"MessageId": out.MessageId})
+	return reply(out.ResultMetadata, map[string]any{"MessageId": out.MessageId})
+}
+
+// reply is a task's output: what the service has answered, with what Step Functions adds of the response.
+func reply(metadata middleware.Metadata, output map[string]any) (json.RawMessage, error) {
+	response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
+	if !ok {
+		return nil, errors.New("the response is not HTTP")
+	}
+	all, first := map[string][]string{}, map[string]string{}
+	for name, values := range response.Header {
+		if name == "X-Amzn-Requestid" {
+			name = "x-amzn-RequestId" // as AWS spells it
+		}
+		all[name], first[name] = values, values[0]
+	}
+	id, _ := awsmiddleware.GetRequestIDMetadata(metadata)
+	output["SdkHttpMetadata"] = map[string]any{"AllHttpHeaders": all, "HttpHeaders": first, "HttpStatusCode": response.StatusCode}
+	output["SdkResponseMetadata"] = map[string]string{"RequestId": id}
+	return json.Marshal(output)
 }
 
 // decode refuses a parameter that the local run would otherwise ignore.
@@ -232,11 +263,39 @@ func messageText(message json.RawMessage) string {
 	return string(message)
 }
 
-// serviceError names a service's error as Step Functions does, after the service.
+// serviceError names a service's error as Step Functions does: after the service and the exception of the AWS SDK for Java.
 func serviceError(service string, err error) error {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return &states.Error{Name: service + "." + api.ErrorCode(), Cause: api.ErrorMessage()}
+	var (
+		api      smithy.APIError
+		response *awshttp.ResponseError
+	)
+	if !errors.As(err, &api) || !errors.As(err, &response) {
+		return &states.Error{Name: service + ".SdkClientException", Cause: err.Error()}
 	}
-	return &states.Error{Name: service + ".SdkClientException", Cause: err.Error()}
+	status, code, message := response.HTTPStatusCode(), api.ErrorCode(), api.ErrorMessage()
+	exception := "Amazon" + service + "Exception" // for what the SDK has no type of its own
+	if _, ok := api.(*smithy.GenericAPIError); !ok {
+		exception = strings.TrimSuffix(reflect.TypeOf(api).Elem().Name(), "Exception") + "Exception"
+	}
+	switch code { // of goaws and of the endpoint
+	case "AWS.SimpleNotificationService.NonExistentTopic":
+		status, code, exception, message = 404, "NotFound", "NotFoundException", "Topic does not exist"
+	case "AWS.SimpleNotificationService.InvalidParameterValue", "AWS.SimpleNotificationService.ValidationError":
+		code, exception = "InvalidParameter", "InvalidParameterException"
+	case "AWS.SimpleQueueService.NonExistentQueue":
+		exception = "QueueDoesNotExistException"
+	case "AccessDeniedException":
+		if service == "SNS" {
+			code, exception = "AuthorizationError", "AuthorizationErrorException"
+		}
+	}
+	return refusal(service, exception, status, code, message, response.ServiceRequestID())
+}
+
+// refusal is a service's answer that it doesn't do what a task asks, as Step Functions records it.
+func refusal(service, exception string, status int, code, message, requestID string) error {
+	return &states.Error{
+		Name:  service + "." + exception,
+		Cause: fmt.Sprintf("%s (Service: Amazon%s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", message, service, status, code, requestID),
+	}
 }
