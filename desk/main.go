@@ -43,6 +43,9 @@ EXECUTION is the ARN or the name of an execution. Flags may stand anywhere; afte
 check tries out a deployment where a person approves and no real money is traded. It needs
 states:StartExecution on the state machine beside what the desk needs.
 
+Decide before the stack is destroyed: AWS ends the executions of a state machine that is
+being deleted at their next step, and nothing would be traded or reported.
+
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
 
