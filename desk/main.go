@@ -48,6 +48,9 @@ states:StartExecution on the state machine beside what the desk needs. With stat
 it also runs every path of the definition on AWS's interpreter with mocked results, which
 deploys and trades nothing, and compares it with the local engine; this was not tried yet.
 
+Decide before the stack is destroyed: AWS ends the executions of a state machine that is
+being deleted at their next step, and nothing would be traded or reported.
+
 The region is the ARN's. Credentials, profiles and AWS_ENDPOINT_URL are as for the AWS
 CLI; the stack's ApproverPolicy allows what the desk does.
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // workflow is a state machine's definition, as far as its picture needs it.
@@ -189,8 +190,9 @@ func dotText(s string) string {
 type picture struct {
 	workflow workflow
 	parts    []part
-	problem  string // why there is no picture
-	pending  bool   // there will be one
+	problem  string    // why there is no picture
+	pending  bool      // there will be one
+	failed   time.Time // when it could not be drawn; zero if it could
 }
 
 // part is some SVG, and after it what is to be filled in: the class or the label of the

@@ -69,18 +69,80 @@ func view(w decision.Wait, now time.Time) waitView {
 	return v
 }
 
+// listing is a list of what waits that is being made. Thousands take minutes, so it belongs to
+// no request: whoever looks meanwhile sees how far it has come.
+type listing struct {
+	ended chan struct{}
+	list  []decision.Wait
+	err   error
+
+	done, total int // executions; the server's mutex guards them
+}
+
+// patience is how long a page waits for a list before it shows how far that has come.
+const patience = time.Second
+
+// startListing returns the list that is being made, and begins one if there is none.
+func (s *Server) startListing() *listing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listing != nil {
+		return s.listing
+	}
+	l := &listing{ended: make(chan struct{})}
+	s.listing = l
+	go func() {
+		defer close(l.ended)
+		l.list, l.err = s.desk.List(s.ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.listing = nil
+	}()
+	return l
+}
+
+// progress is told how far the list has come.
+func (s *Server) progress(done, total int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listing.done, s.listing.total = done, total
+}
+
+// waitsView is what waits, or what is known of it while the list is being made.
+type waitsView struct {
+	List    []waitView
+	Reading string // how far the list has come; empty if it is complete
+}
+
 // waits shows what waits for a decision.
-func (s *Server) waits(r *http.Request) (page, error) {
-	list, err := s.desk.List(r.Context())
-	if err != nil {
-		return page{}, err
+func (s *Server) waits(*http.Request) (page, error) {
+	p := page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(500, 20_000)}
+	var (
+		l    = s.startListing()
+		list []decision.Wait
+		v    waitsView
+	)
+	select {
+	case <-l.ended:
+		if l.err != nil {
+			return page{}, l.err
+		}
+		list = l.list
+	case <-time.After(patience):
+		s.mu.Lock()
+		v.Reading = "Reading executions."
+		if l.total > 0 {
+			v.Reading = fmt.Sprintf("Reading executions: %d of %d.", l.done, l.total)
+		}
+		s.mu.Unlock()
+		list, p.Poll = s.desk.Seen(), 1000
 	}
 	now := time.Now()
-	var views []waitView
 	for _, w := range list {
-		views = append(views, view(w, now))
+		v.List = append(v.List, view(w, now))
 	}
-	return page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(500, 20_000), Data: views}, nil
+	p.Data = v
+	return p, nil
 }
 
 // decideView is a decision that is about to be sent, or was.

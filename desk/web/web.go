@@ -43,9 +43,11 @@ type Server struct {
 	pages  *template.Template
 	routes *http.ServeMux
 	draw   func(dot string) (svg []byte, err error)
+	ctx    context.Context // of what goes on when no page waits for it
 
 	mu       sync.Mutex
 	pictures map[string]*picture // by the definition
+	listing  *listing            // the list that is being made, if any
 }
 
 // Serve serves the page on a free port of 127.0.0.1 until the context ends.
@@ -55,6 +57,7 @@ func Serve(ctx context.Context, c Config) error {
 		return fmt.Errorf("listen for the browser on 127.0.0.1: %w", err)
 	}
 	s := newServer(listener.Addr().String(), c)
+	s.ctx = ctx
 	s.draw = func(dot string) ([]byte, error) { return graphviz(ctx, dot) }
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
@@ -73,8 +76,9 @@ func Serve(ctx context.Context, c Config) error {
 func newServer(host string, c Config) *Server {
 	s := &Server{
 		config: c, desk: decision.New(c.Client, c.Machine, c.Who), guard: newGuard(host, c.Tell),
-		routes: http.NewServeMux(), pictures: map[string]*picture{},
+		routes: http.NewServeMux(), pictures: map[string]*picture{}, ctx: context.Background(),
 	}
+	s.desk.Progress = s.progress
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
 		"age": age, "stamp": stamp, "dollars": trading.Dollars,
@@ -162,6 +166,9 @@ func status(err error) int {
 	return http.StatusBadGateway
 }
 
+// drawAgain is how long a picture that could not be drawn is not tried again.
+const drawAgain = 10 * time.Second
+
 // picture returns the picture of the state machine as it is now, and its definition. One
 // that isn't known is drawn meanwhile, because that takes a while the first time.
 func (s *Server) picture(ctx context.Context) (*picture, string, error) {
@@ -171,7 +178,7 @@ func (s *Server) picture(ctx context.Context) (*picture, string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, ok := s.pictures[definition]; ok {
+	if p, ok := s.pictures[definition]; ok && (p.failed.IsZero() || time.Since(p.failed) < drawAgain) {
 		return p, definition, nil
 	}
 	w, err := readWorkflow(definition)
@@ -198,7 +205,7 @@ func (s *Server) paint(w workflow) *picture {
 			return p
 		}
 	}
-	return &picture{workflow: w, problem: "The workflow can't be drawn, which takes Go and the app's folder: " + err.Error()}
+	return &picture{workflow: w, failed: time.Now(), problem: "The workflow can't be drawn, which takes Go and the app's folder: " + err.Error()}
 }
 
 // age writes how long something lasts, as a person would say it.

@@ -13,7 +13,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
@@ -230,6 +233,94 @@ func TestWaits(t *testing.T) {
 	if n := strings.Count(page, "answer=approve"); n != 2 {
 		t.Errorf("%d can be approved, want 2: one recommends nothing", n)
 	}
+}
+
+// A list that takes long shows how far it has come, and goes on while nobody looks.
+func TestLongList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const total = 300
+		d := newDesk(t, false)
+		for i := range total {
+			d.waiting(fmt.Sprint("order-", i), time.Now(), "buy")
+		}
+		ctx, close := context.WithCancel(t.Context())
+		first := d.request(http.MethodGet, "", nil, func(r *http.Request) { *r = *r.WithContext(ctx) }).Body.String()
+		close()
+		second := d.get(t, "", http.StatusOK)
+		var done [2]int
+		for i, page := range []string{first, second} {
+			wantText(t, page, `data-poll="1000"`, " trades wait, the oldest first, so far.", "answer=decline")
+			if _, at, _ := strings.Cut(page, "Reading executions: "); at != "" {
+				fmt.Sscanf(at, "%d of 300.", &done[i])
+			}
+		}
+		// 200 at once and 10 a second after that.
+		if done[0] < 200 || done[0] > 215 || done[1] < done[0]+5 {
+			t.Errorf("read %v of %d, want 210 and 220", done, total)
+		}
+		time.Sleep(10 * time.Second)
+		page := d.get(t, "", http.StatusOK)
+		wantText(t, page, `data-poll="20000"`, "300 trades wait, the oldest first.")
+		if strings.Contains(page, "Reading") {
+			t.Errorf("the list is complete, and the page shows that it is being made:\n%s", page)
+		}
+		if n := len(d.service.Calls("GetExecutionHistory")); n < total || n > total+60 {
+			t.Errorf("%d history calls, want one for each of %d executions and what may be read again", n, total)
+		}
+	})
+}
+
+// Before anything is found, the page does not say that nothing waits; and an error is told.
+func TestListThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, false)
+		fail := true
+		d.service.OnList = func(_ context.Context, call func() (*sfn.ListExecutionsOutput, error)) (*sfn.ListExecutionsOutput, error) {
+			time.Sleep(3 * patience / 2)
+			if fail {
+				return nil, sfntest.Error("AccessDeniedException")
+			}
+			return call()
+		}
+		page := d.get(t, "", http.StatusOK)
+		wantText(t, page, "Reading executions.")
+		if strings.Contains(page, "Nothing waits") || strings.Contains(page, "When the workflow asks") {
+			t.Errorf("the page says that nothing waits before it knows:\n%s", page)
+		}
+		wantText(t, d.get(t, "", http.StatusBadGateway), "you may not call states:ListExecutions")
+		fail = false
+		d.get(t, "", http.StatusOK)
+		wantText(t, d.get(t, "", http.StatusOK), "Nothing waits for a decision.")
+	})
+}
+
+// A picture that could not be drawn is tried again, and not all the time.
+func TestPictureIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, false)
+		tries := 0
+		d.draw = func(string) ([]byte, error) {
+			if tries++; tries == 1 {
+				return nil, errors.New("no space left")
+			}
+			return []byte("<svg></svg>"), nil
+		}
+		look := func(want string, tried int) {
+			t.Helper()
+			page := d.get(t, "workflow", http.StatusOK)
+			synctest.Wait()
+			wantText(t, page, want)
+			if tries != tried {
+				t.Errorf("tried %d times, want %d", tries, tried)
+			}
+		}
+		look("The workflow is being drawn", 1)
+		look("no space left", 1)
+		time.Sleep(drawAgain)
+		look("The workflow is being drawn", 2)
+		time.Sleep(drawAgain)
+		look("<svg", 2)
+	})
 }
 
 func TestExecutions(t *testing.T) {
