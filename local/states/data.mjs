@@ -11,7 +11,8 @@ const KEPT = new RegExp(JSON.stringify(NUMBER).slice(0, -1).replace('\\', '\\\\'
 
 const isKept = value => typeof value === 'string' && value.startsWith(NUMBER);
 
-const keep = token => (token[0] === '"' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token));
+const keep = token =>
+  token[0] === '"' || token === '-0' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token);
 
 // parse and stringify are JSON's, with the text of numbers kept.
 export const parse = text => JSON.parse(text.replace(TOKENS, keep));
@@ -71,10 +72,11 @@ export function compile(call) {
       const values = args.map((arg, i) => {
         const kind = letters[i] ?? letters.at(-1);
         const value = arg(lookUp);
-        if (!KINDS[kind](kind === 'x' ? value : plain(value))) {
+        if (kind === 'x') return value;
+        if (!KINDS[kind](plain(value))) {
           throw new Error(`Invalid arguments in States.${name}: argument ${i + 1} is ${stringify(value)}`);
         }
-        return kind === 'x' ? value : plain(value);
+        return kind === 'n' ? Math.round(plain(value)) : plain(value); // AWS counts in whole numbers
       });
       return apply(...values);
     };
@@ -115,31 +117,33 @@ const short = text => {
 const KINDS = {
   a: Array.isArray,
   b: value => typeof value === 'boolean',
-  i: Number.isInteger,
   n: value => typeof value === 'number',
   o: value => value !== null && typeof value === 'object' && !Array.isArray(value),
   s: value => typeof value === 'string',
-  x: () => true,
 };
 
-// FUNCTIONS are the functions by name, each with the kinds of its arguments: the last may come once or not at all (?) or any
-// number of times (*).
+// FUNCTIONS are the functions by name, each with the kinds of its arguments (x takes anything): the last may come once or not
+// at all (?) or any number of times (*).
 const FUNCTIONS = {
   Format: ['sx*'],
-  StringToJson: ['s', text => (JSON.parse(text), parse(text))], // what it throws is about this text
+  StringToJson: ['s', text => {
+    if (text.trim() === '') return null;
+    JSON.parse(text); // what it throws is about this text
+    return parse(text);
+  }],
   JsonToString: ['x', stringify],
   Array: ['x*', (...items) => items],
-  ArrayPartition: ['ai', (items, size) => {
+  ArrayPartition: ['an', (items, size) => {
     if (size < 1) throw new Error('Invalid arguments in States.ArrayPartition: the size of a chunk is less than 1');
     return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
   }],
   ArrayContains: ['ax', (items, wanted) => items.some(item => isDeepStrictEqual(item, wanted))],
-  ArrayRange: ['iii', (first, last, step) => {
+  ArrayRange: ['nnn', (first, last, step) => {
     const length = Math.max(0, Math.floor((last - first) / step) + 1);
     if (step === 0 || length > 1000) throw new Error('Invalid arguments in States.ArrayRange: it has no step or more than 1000 items');
     return Array.from({ length }, (_, i) => first + i * step);
   }],
-  ArrayGetItem: ['ai', (items, i) => items[i] ?? null],
+  ArrayGetItem: ['an', (items, i) => items[i] ?? null],
   ArrayLength: ['a', items => items.length],
   ArrayUnique: ['a', items => items.filter((item, i) => items.findIndex(other => isDeepStrictEqual(item, other)) === i)],
   Base64Encode: ['s', text => Buffer.from(short(text)).toString('base64')],
@@ -156,7 +160,7 @@ const FUNCTIONS = {
     return { ...one, ...other };
   }],
   // The same seed gives the same number here, though another one than on AWS.
-  MathRandom: ['iii?', (from, to, seed) => {
+  MathRandom: ['nnn?', (from, to, seed) => {
     if (from >= to) throw new Error('Invalid arguments in States.MathRandom: the end is not after the start');
     if (seed === undefined) return randomInt(from, to);
     return from + (createHash('sha256').update(String(seed)).digest().readUInt32BE() % (to - from));

@@ -391,6 +391,8 @@ func TestRecordedResults(t *testing.T) {
 		return `{"Type":"Choice","Choices":[{"Variable":"$.v",` + test + `,"Next":"Caught"}],"Default":"No"}`
 	}
 	const (
+		sum   = `{"Type":"Pass","Parameters":{"r.$":"States.MathAdd($.a, $.b)"},"End":true}`
+		read  = `{"Type":"Pass","Parameters":{"r.$":"States.StringToJson($.a)"},"End":true}`
 		split = `{"Type":"Pass","Parameters":{"r.$":"States.StringSplit($.a, $.b)"},"End":true}`
 	)
 	tests := []struct {
@@ -406,6 +408,24 @@ func TestRecordedResults(t *testing.T) {
 		{"split", split, `{"a":"This.is+a,test=string","b":".+,="}`, `{"r":["This","is","a","test","string"]}`},
 		{"split nothing", split, `{"a":",,,,","b":","}`, `{"r":[]}`},
 		{"split gaps", split, `{"a":", , ,","b":","}`, `{"r":[" "," "]}`},
+		// intrinsic_functions/test_math_operations test_math_add, 2023-09-13 and later
+		{"the sum of 1.49 and 1.5", sum, `{"a":1.49,"b":1.5}`, `{"r":3}`},
+		{"the sum of 1.5 and 1.51", sum, `{"a":1.5,"b":1.51}`, `{"r":4}`},
+		{"the sum of -1.49 and -1.5", sum, `{"a":-1.49,"b":-1.5}`, `{"r":-2}`},
+		{"the sum of -0.5 and 0.5", sum, `{"a":-0.5,"b":0.5}`, `{"r":1}`},
+		{"the sum of -2.5 and 0", sum, `{"a":-2.5,"b":0}`, `{"r":-2}`},
+		{"the sum of -0.5 and 0", sum, `{"a":-0.5,"b":0}`, `{"r":0}`},
+		// intrinsic_functions/test_json_manipulation test_string_to_json, 2023-02-09
+		{"no JSON", read, `{"a":" "}`, `{"r":null}`},
+		{"JSON of -0", read, `{"a":"-0"}`, `{"r":0}`},
+		{"JSON of 1.1", read, `{"a":"1.1"}`, `{"r":1.1}`},
+		// intrinsic_functions/test_generic test_context_json_path, test_nested_calls_2 and test_escape_sequence, November 2023
+		{"an object of the context", format("is {}.", "$$.StateMachine"), `{}`, `{"r":"is {Id=` + machine + `, Name=StockTrading}."}`},
+		{
+			"calls in calls", `{"Type":"Pass","Parameters":{"r.$":"States.ArrayGetItem(States.StringSplit($.a, '-'), ` +
+				`States.MathAdd(States.ArrayLength(States.StringSplit($.a, '-')), -1))"},"End":true}`, `{"a":"x-y-z"}`, `{"r":"z"}`,
+		},
+		{"a new line", `{"Type":"Pass","Parameters":{"r.$":"States.StringSplit('Hello\nWorld', '\n')"},"End":true}`, `{}`, `{"r":["Hello","World"]}`},
 		// choice_operators/test_is_operators, 2023-06-22
 		{"null is null", is(`"IsNull":false`), `{"v":null}`, `"no"`},
 		{"0 is null", is(`"IsNull":false`), `{"v":0}`, `{"v":0}`},
@@ -440,6 +460,11 @@ func TestRecordedResults(t *testing.T) {
 		{"not not a string", `{"Type":"Choice","Choices":[{"Not":{"Variable":"$.v","IsString":false},"Next":"Caught"}],"Default":"No"}`, `{"v":1}`, `"no"`},
 		{"the text of a result's numbers", `{"Type":"Pass","Result":{"a":0.0},"End":true}`, `{}`, `{"a":0.0}`},
 		{"Base64", `{"Type":"Pass","Parameters":{"r.$":"States.Base64Decode(States.Base64Encode($.a))"},"End":true}`, `{"a":"é€"}`, `{"r":"é€"}`},
+		{"a random number", `{"Type":"Pass","Parameters":{"r.$":"States.MathRandom($.a, $.b)"},"End":true}`, `{"a":12.6,"b":14.4}`, `{"r":13}`},
+		{
+			"the same random number", `{"Type":"Pass","Parameters":{"r.$":"States.ArrayLength(States.ArrayUnique(States.Array(` +
+				`States.MathRandom(0, 999, 3), States.MathRandom(0, 999, 3))))"},"End":true}`, `{}`, `{"r":1}`,
+		},
 		{"null as a whole", `{"Type":"Pass","Parameters":{"r.$":"$"},"End":true}`, `null`, `{"r":null}`},
 		{"the text of numbers", `{"Type":"Pass","Parameters":{"r.$":"$.a","s.$":"States.Format('{}', $.a[0])","t":2.0},"End":true}`, `{"a":[1.0,12345678901234567890]}`, `{"r":[1.0,12345678901234567890],"s":"1.0","t":2.0}`},
 	}
