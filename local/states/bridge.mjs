@@ -338,8 +338,10 @@ function failure(run, error) {
   if (error instanceof EvaluationError) return { error: error.name, cause: where(run) + error.message };
   if (error instanceof TaskError) return { error: error.name, cause: error.message };
   if (!Object.hasOwn(error, 'retryable')) return { error: 'States.Runtime', cause: where(run) + describe(error) };
-  if (!error.isCatchable) return { error: error.name, cause: where(run) + explain(error.message) };
   const state = machine.definition.States[run.state];
+  if (!error.isCatchable) {
+    return { error: error.name, cause: where(run) + (state.Type === 'Wait' ? explain(error.message) : error.message) };
+  }
   if (state.Type !== 'Fail') return { error: error.name, cause: error.message };
   return {
     // The interpreter makes up what a Fail state leaves out.
@@ -352,7 +354,7 @@ function failure(run, error) {
 const where = run =>
   run.enteredEvent ? `An error occurred while executing the state '${run.state}' (entered at the event id #${run.enteredEvent}). ` : '';
 
-// explain words what the interpreter says of a path to a wrong value as AWS does, where that is known.
+// explain words what the interpreter says of a Wait state's path to a wrong value as AWS does.
 function explain(message) {
   const [, path, json, wanted] = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message) ?? [];
   if (!wanted) return message;

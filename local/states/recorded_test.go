@@ -519,6 +519,7 @@ func TestCausesOfTheRuntime(t *testing.T) {
 		{"input", pass(`"InputPath":"$.a.b"`), `{}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
 		{"choice", `{"Type":"Choice","Choices":[{"Variable":"$.v","IsNull":false,"Next":"Caught"}],"Default":"Caught"}`, `{}`, `Invalid path '$.v': The choice state's condition path references an invalid value.`},
 		{"seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":"x"}`, `The SecondsPath parameter cannot be parsed as a long value: $.s == x`},
+		{"a time to compare with", `{"Type":"Choice","Choices":[{"Variable":"$.t","TimestampEqualsPath":"$.u","Next":"Caught"}],"Default":"Caught"}`, `{"t":"2026-01-02T03:04:05Z","u":"x"}`, `Path expression '$.u' evaluated to "x", but expected a timestamp`},
 		{"fewer seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":-1}`, `The SecondsPath parameter references a negative value: $.s == -1`},
 		{"no token", taskState(wait, `"Parameters":{"QueueUrl.$":"$$.Task.Tok","MessageBody.$":"$$.Task.Token"},`), `{}`, `The JSONPath '$$.Task.Tok' specified for the field 'QueueUrl.$' could not be found in the input '{"Execution":`},
 	}
