@@ -351,20 +351,23 @@ function failure(run, error) {
 }
 
 // where says as AWS does which state has failed.
-const where = run =>
-  run.enteredEvent ? `An error occurred while executing the state '${run.state}' (entered at the event id #${run.enteredEvent}). ` : '';
+function where({ state, enteredEvent }) {
+  if (!enteredEvent) return '';
+  return `An error occurred while executing the state '${state}' (entered at the event id #${enteredEvent}). `;
+}
 
 // explain words what the interpreter says of a Wait state's path to a wrong value as AWS does.
 function explain(message) {
-  const [, path, json, wanted] = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message) ?? [];
-  if (!wanted) return message;
+  const found = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message);
+  if (!found) return message;
+  const [, path, json, wanted] = found;
   const value = JSON.parse(json);
-  const found = `${path} == ${typeof value === 'string' ? value : json}`;
+  const read = `${path} == ${typeof value === 'string' ? value : json}`;
   if (wanted === 'timestamp') {
-    return `The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: ${found}`;
+    return `The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: ${read}`;
   }
-  if (value < 0) return `The SecondsPath parameter references a negative value: ${found}`;
-  return `The SecondsPath parameter cannot be parsed as a long value: ${found}`;
+  if (value < 0) return `The SecondsPath parameter references a negative value: ${read}`;
+  return `The SecondsPath parameter cannot be parsed as a long value: ${read}`;
 }
 
 const describe = error => `An internal error occurred in state evaluation: ${error.name}: ${error.message}`;

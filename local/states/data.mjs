@@ -84,14 +84,18 @@ export function compile(call) {
 
   // format is States.Format, whose braces may be escaped in a template that stands in the definition.
   function format([template, ...args]) {
-    if (/[{}]/.test(template.text?.replace(/\\[^]|\{\}/g, ''))) refuse('a brace of the template is neither {} nor escaped');
+    const fixed = template.text !== undefined;
+    if (fixed && /[{}]/.test(template.text.replace(/\\[^]|\{\}/g, ''))) refuse('a brace of the template is neither {} nor escaped');
     return lookUp => {
       const values = args.map(arg => write(arg(lookUp)));
-      const text = template.text ?? template(lookUp);
-      if (typeof text !== 'string' || isKept(text)) throw new Error(`Invalid arguments in States.Format: the template is ${stringify(text)}`);
+      const text = fixed ? template.text : template(lookUp);
+      if (typeof text !== 'string' || isKept(text)) {
+        throw new Error(`Invalid arguments in States.Format: the template is ${stringify(text)}`);
+      }
       let used = 0;
-      const result = text.replace(template.text === undefined ? /\{\}/g : /\\([^])|\{\}/g, (_, escaped) => (escaped?.length === 1 ? escaped : values[used++]));
-      if (used !== values.length) throw new Error('number of arguments do not match the occurrences of {} in States.Format');
+      const fill = (found, escaped) => (found === '{}' ? values[used++] : escaped);
+      const result = text.replace(fixed ? /\{\}|\\([^])/g : /\{\}/g, fill);
+      if (used !== values.length) throw new Error('the number of arguments is not the number of {} in States.Format');
       return result;
     };
   }
@@ -140,7 +144,9 @@ const FUNCTIONS = {
   ArrayContains: ['ax', (items, wanted) => items.some(item => isDeepStrictEqual(item, wanted))],
   ArrayRange: ['nnn', (first, last, step) => {
     const length = Math.max(0, Math.floor((last - first) / step) + 1);
-    if (step === 0 || length > 1000) throw new Error('Invalid arguments in States.ArrayRange: it has no step or more than 1000 items');
+    if (step === 0 || length > 1000) {
+      throw new Error('Invalid arguments in States.ArrayRange: it has no step or more than 1000 items');
+    }
     return Array.from({ length }, (_, i) => first + i * step);
   }],
   ArrayGetItem: ['an', (items, i) => items[i] ?? null],
@@ -152,7 +158,9 @@ const FUNCTIONS = {
     return Buffer.from(short(text), 'base64').toString();
   }],
   Hash: ['ss', (text, algorithm) => {
-    if (!/^(MD5|SHA-(1|256|384|512))$/.test(algorithm)) throw new Error(`Invalid arguments in States.Hash: ${algorithm} is no algorithm of it`);
+    if (!/^(MD5|SHA-(1|256|384|512))$/.test(algorithm)) {
+      throw new Error(`Invalid arguments in States.Hash: ${algorithm} is not one of its algorithms`);
+    }
     return createHash(algorithm.replace('-', '')).update(short(text)).digest('hex');
   }],
   JsonMerge: ['oob', (one, other, deep) => {
@@ -166,7 +174,10 @@ const FUNCTIONS = {
     return from + (createHash('sha256').update(String(seed)).digest().readUInt32BE() % (to - from));
   }],
   MathAdd: ['nn', (one, other) => one + other],
-  StringSplit: ['ss', (text, separators) =>
-    [...separators].reduce((parts, separator) => parts.flatMap(part => part.split(separator)), [text]).filter(part => part !== '')],
+  StringSplit: ['ss', (text, separators) => {
+    let parts = [text];
+    for (const separator of separators) parts = parts.flatMap(part => part.split(separator));
+    return parts.filter(part => part !== '');
+  }],
   UUID: ['', randomUUID],
 };
