@@ -219,7 +219,12 @@ function missing(run, path, json) {
     const input = stringify(json?.[CONTEXT] ? context : json);
     return `The JSONPath '${path}' specified for the field '${field}' could not be found in the input '${input}'`;
   }
-  return `Invalid path '${path}' : No results for path: ${JSONPath.toPathString(JSONPath.toPathArray(path))}`;
+  const root = path.startsWith('$$') ? contextOf(run) : json;
+  const names = JSONPath.toPathArray(path.replace('$$', '$'));
+  const up = length => JSONPath.toPathString(names.slice(0, length));
+  const gone = names.findIndex((_, i) => find(run, up(i + 1), root) === undefined) + 1;
+  const what = gone < names.length ? 'Missing property in path' : 'No results for path:';
+  return `Invalid path '${path}' : ${what} ${up(gone)}`;
 }
 
 // fieldOf returns the name of the field that holds a path.

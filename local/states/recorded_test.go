@@ -239,6 +239,15 @@ func TestRecordings(t *testing.T) {
 			want: join(called(`{}`, 0), []fact{{"LambdaFunctionFailed", Details{Error: "Exception", Cause: raised}}, failed("Exception", raised)}),
 		},
 		{
+			from:       "scenarios/test_base_scenarios test_catch_states_runtime 2023-11-23",
+			definition: task(f, `"OutputPath":"$.no.such.result.path","Catch":[{"ErrorEquals":["States.Runtime"],"Next":"Caught"}],`, caught),
+			input:      `{}`, reply: reply{output: `{}`},
+			want: join(called(`{}`, 0), []fact{
+				{"LambdaFunctionSucceeded", Details{Output: `{}`}},
+				failed("States.Runtime", "An error occurred while executing the state 'S' (entered at the event id #2). Invalid path '$.no.such.result.path' : Missing property in path $['no']"),
+			}),
+		},
+		{
 			from: "scenarios/test_base_scenarios test_choice_singleton_composite 2023-11-23",
 			definition: one(`{"Type":"Choice","Choices":[{"Not":{"Variable":"$.type","StringEquals":"Private"},"Next":"Public"}]}`,
 				`,"Public":{"Type":"Pass","End":true}`),
@@ -516,7 +525,8 @@ func TestCausesOfTheRuntime(t *testing.T) {
 		{"too few texts", pass(`"Parameters":{"a.$":"States.Format('{}', $.a, $.a)"}`), `{"a":1}`, `The function 'States.Format('{}', $.a, $.a)' had the following error: `},
 		{"not Base64", pass(`"Parameters":{"a.$":"States.Base64Decode($.a)"}`), `{"a":"é"}`, `The function 'States.Base64Decode($.a)' had the following error: Invalid arguments in States.Base64Decode`},
 		{"not JSON", pass(`"Parameters":{"a.$":"States.StringToJson($.a)"}`), `{"a":"1.0     x"}`, `The function 'States.StringToJson($.a)' had the following error: Unexpected non-whitespace character after JSON at position 8`},
-		{"input", pass(`"InputPath":"$.a.b"`), `{}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
+		{"input", pass(`"InputPath":"$.a.b"`), `{"a":{}}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
+		{"input of the context", pass(`"InputPath":"$$.Execution.a.b"`), `{"a":{"b":1}}`, `Invalid path '$$.Execution.a.b' : Missing property in path $['Execution']['a']`},
 		{"choice", `{"Type":"Choice","Choices":[{"Variable":"$.v","IsNull":false,"Next":"Caught"}],"Default":"Caught"}`, `{}`, `Invalid path '$.v': The choice state's condition path references an invalid value.`},
 		{"seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":"x"}`, `The SecondsPath parameter cannot be parsed as a long value: $.s == x`},
 		{"a time to compare with", `{"Type":"Choice","Choices":[{"Variable":"$.t","TimestampEqualsPath":"$.u","Next":"Caught"}],"Default":"Caught"}`, `{"t":"2026-01-02T03:04:05Z","u":"x"}`, `Path expression '$.u' evaluated to "x", but expected a timestamp`},
