@@ -219,7 +219,12 @@ function missing(run, path, json) {
     const input = stringify(json?.[CONTEXT] ? context : json);
     return `The JSONPath '${path}' specified for the field '${field}' could not be found in the input '${input}'`;
   }
-  return `Invalid path '${path}' : No results for path: ${JSONPath.toPathString(JSONPath.toPathArray(path))}`;
+  const root = path.startsWith('$$') ? contextOf(run) : json;
+  const names = JSONPath.toPathArray(path.replace('$$', '$'));
+  const up = length => JSONPath.toPathString(names.slice(0, length));
+  const gone = names.findIndex((_, i) => find(run, up(i + 1), root) === undefined) + 1;
+  const what = gone < names.length ? 'Missing property in path' : 'No results for path:';
+  return `Invalid path '${path}' : ${what} ${up(gone)}`;
 }
 
 // fieldOf returns the name of the field that holds a path.
@@ -338,8 +343,10 @@ function failure(run, error) {
   if (error instanceof EvaluationError) return { error: error.name, cause: where(run) + error.message };
   if (error instanceof TaskError) return { error: error.name, cause: error.message };
   if (!Object.hasOwn(error, 'retryable')) return { error: 'States.Runtime', cause: where(run) + describe(error) };
-  if (!error.isCatchable) return { error: error.name, cause: where(run) + explain(error.message) };
   const state = machine.definition.States[run.state];
+  if (!error.isCatchable) {
+    return { error: error.name, cause: where(run) + (state.Type === 'Wait' ? explain(error.message) : error.message) };
+  }
   if (state.Type !== 'Fail') return { error: error.name, cause: error.message };
   return {
     // The interpreter makes up what a Fail state leaves out.
@@ -349,20 +356,23 @@ function failure(run, error) {
 }
 
 // where says as AWS does which state has failed.
-const where = run =>
-  run.enteredEvent ? `An error occurred while executing the state '${run.state}' (entered at the event id #${run.enteredEvent}). ` : '';
+function where({ state, enteredEvent }) {
+  if (!enteredEvent) return '';
+  return `An error occurred while executing the state '${state}' (entered at the event id #${enteredEvent}). `;
+}
 
-// explain words what the interpreter says of a path to a wrong value as AWS does, where that is known.
+// explain words what the interpreter says of a Wait state's path to a wrong value as AWS does.
 function explain(message) {
-  const [, path, json, wanted] = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message) ?? [];
-  if (!wanted) return message;
+  const found = /^Path expression '(.*)' evaluated to (.*), but expected an? (timestamp|integer)/s.exec(message);
+  if (!found) return message;
+  const [, path, json, wanted] = found;
   const value = JSON.parse(json);
-  const found = `${path} == ${typeof value === 'string' ? value : json}`;
+  const read = `${path} == ${typeof value === 'string' ? value : json}`;
   if (wanted === 'timestamp') {
-    return `The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: ${found}`;
+    return `The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: ${read}`;
   }
-  if (value < 0) return `The SecondsPath parameter references a negative value: ${found}`;
-  return `The SecondsPath parameter cannot be parsed as a long value: ${found}`;
+  if (value < 0) return `The SecondsPath parameter references a negative value: ${read}`;
+  return `The SecondsPath parameter cannot be parsed as a long value: ${read}`;
 }
 
 const describe = error => `An internal error occurred in state evaluation: ${error.name}: ${error.message}`;

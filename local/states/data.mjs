@@ -11,7 +11,8 @@ const KEPT = new RegExp(JSON.stringify(NUMBER).slice(0, -1).replace('\\', '\\\\'
 
 const isKept = value => typeof value === 'string' && value.startsWith(NUMBER);
 
-const keep = token => (token[0] === '"' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token));
+const keep = token =>
+  token[0] === '"' || token === '-0' || String(Number(token)) === token ? token : JSON.stringify(NUMBER + token);
 
 // parse and stringify are JSON's, with the text of numbers kept.
 export const parse = text => JSON.parse(text.replace(TOKENS, keep));
@@ -71,10 +72,11 @@ export function compile(call) {
       const values = args.map((arg, i) => {
         const kind = letters[i] ?? letters.at(-1);
         const value = arg(lookUp);
-        if (!KINDS[kind](kind === 'x' ? value : plain(value))) {
+        if (kind === 'x') return value;
+        if (!KINDS[kind](plain(value))) {
           throw new Error(`Invalid arguments in States.${name}: argument ${i + 1} is ${stringify(value)}`);
         }
-        return kind === 'x' ? value : plain(value);
+        return kind === 'n' ? Math.round(plain(value)) : plain(value); // AWS counts in whole numbers
       });
       return apply(...values);
     };
@@ -82,14 +84,18 @@ export function compile(call) {
 
   // format is States.Format, whose braces may be escaped in a template that stands in the definition.
   function format([template, ...args]) {
-    if (/[{}]/.test(template.text?.replace(/\\[^]|\{\}/g, ''))) refuse('a brace of the template is neither {} nor escaped');
+    const fixed = template.text !== undefined;
+    if (fixed && /[{}]/.test(template.text.replace(/\\[^]|\{\}/g, ''))) refuse('a brace of the template is neither {} nor escaped');
     return lookUp => {
       const values = args.map(arg => write(arg(lookUp)));
-      const text = template.text ?? template(lookUp);
-      if (typeof text !== 'string' || isKept(text)) throw new Error(`Invalid arguments in States.Format: the template is ${stringify(text)}`);
+      const text = fixed ? template.text : template(lookUp);
+      if (typeof text !== 'string' || isKept(text)) {
+        throw new Error(`Invalid arguments in States.Format: the template is ${stringify(text)}`);
+      }
       let used = 0;
-      const result = text.replace(template.text === undefined ? /\{\}/g : /\\([^])|\{\}/g, (_, escaped) => (escaped?.length === 1 ? escaped : values[used++]));
-      if (used !== values.length) throw new Error('number of arguments do not match the occurrences of {} in States.Format');
+      const fill = (found, escaped) => (found === '{}' ? values[used++] : escaped);
+      const result = text.replace(fixed ? /\{\}|\\([^])/g : /\{\}/g, fill);
+      if (used !== values.length) throw new Error('the number of arguments is not the number of {} in States.Format');
       return result;
     };
   }
@@ -115,31 +121,35 @@ const short = text => {
 const KINDS = {
   a: Array.isArray,
   b: value => typeof value === 'boolean',
-  i: Number.isInteger,
   n: value => typeof value === 'number',
   o: value => value !== null && typeof value === 'object' && !Array.isArray(value),
   s: value => typeof value === 'string',
-  x: () => true,
 };
 
-// FUNCTIONS are the functions by name, each with the kinds of its arguments: the last may come once or not at all (?) or any
-// number of times (*).
+// FUNCTIONS are the functions by name, each with the kinds of its arguments (x takes anything): the last may come once or not
+// at all (?) or any number of times (*).
 const FUNCTIONS = {
   Format: ['sx*'],
-  StringToJson: ['s', text => (JSON.parse(text), parse(text))], // what it throws is about this text
+  StringToJson: ['s', text => {
+    if (text.trim() === '') return null;
+    JSON.parse(text); // what it throws is about this text
+    return parse(text);
+  }],
   JsonToString: ['x', stringify],
   Array: ['x*', (...items) => items],
-  ArrayPartition: ['ai', (items, size) => {
+  ArrayPartition: ['an', (items, size) => {
     if (size < 1) throw new Error('Invalid arguments in States.ArrayPartition: the size of a chunk is less than 1');
     return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
   }],
   ArrayContains: ['ax', (items, wanted) => items.some(item => isDeepStrictEqual(item, wanted))],
-  ArrayRange: ['iii', (first, last, step) => {
+  ArrayRange: ['nnn', (first, last, step) => {
     const length = Math.max(0, Math.floor((last - first) / step) + 1);
-    if (step === 0 || length > 1000) throw new Error('Invalid arguments in States.ArrayRange: it has no step or more than 1000 items');
+    if (step === 0 || length > 1000) {
+      throw new Error('Invalid arguments in States.ArrayRange: it has no step or more than 1000 items');
+    }
     return Array.from({ length }, (_, i) => first + i * step);
   }],
-  ArrayGetItem: ['ai', (items, i) => items[i] ?? null],
+  ArrayGetItem: ['an', (items, i) => items[i] ?? null],
   ArrayLength: ['a', items => items.length],
   ArrayUnique: ['a', items => items.filter((item, i) => items.findIndex(other => isDeepStrictEqual(item, other)) === i)],
   Base64Encode: ['s', text => Buffer.from(short(text)).toString('base64')],
@@ -148,7 +158,9 @@ const FUNCTIONS = {
     return Buffer.from(short(text), 'base64').toString();
   }],
   Hash: ['ss', (text, algorithm) => {
-    if (!/^(MD5|SHA-(1|256|384|512))$/.test(algorithm)) throw new Error(`Invalid arguments in States.Hash: ${algorithm} is no algorithm of it`);
+    if (!/^(MD5|SHA-(1|256|384|512))$/.test(algorithm)) {
+      throw new Error(`Invalid arguments in States.Hash: ${algorithm} is not one of its algorithms`);
+    }
     return createHash(algorithm.replace('-', '')).update(short(text)).digest('hex');
   }],
   JsonMerge: ['oob', (one, other, deep) => {
@@ -156,13 +168,16 @@ const FUNCTIONS = {
     return { ...one, ...other };
   }],
   // The same seed gives the same number here, though another one than on AWS.
-  MathRandom: ['iii?', (from, to, seed) => {
+  MathRandom: ['nnn?', (from, to, seed) => {
     if (from >= to) throw new Error('Invalid arguments in States.MathRandom: the end is not after the start');
     if (seed === undefined) return randomInt(from, to);
     return from + (createHash('sha256').update(String(seed)).digest().readUInt32BE() % (to - from));
   }],
   MathAdd: ['nn', (one, other) => one + other],
-  StringSplit: ['ss', (text, separators) =>
-    [...separators].reduce((parts, separator) => parts.flatMap(part => part.split(separator)), [text]).filter(part => part !== '')],
+  StringSplit: ['ss', (text, separators) => {
+    let parts = [text];
+    for (const separator of separators) parts = parts.flatMap(part => part.split(separator));
+    return parts.filter(part => part !== '');
+  }],
   UUID: ['', randomUUID],
 };

@@ -239,6 +239,15 @@ func TestRecordings(t *testing.T) {
 			want: join(called(`{}`, 0), []fact{{"LambdaFunctionFailed", Details{Error: "Exception", Cause: raised}}, failed("Exception", raised)}),
 		},
 		{
+			from:       "scenarios/test_base_scenarios test_catch_states_runtime 2023-11-23",
+			definition: task(f, `"OutputPath":"$.no.such.result.path","Catch":[{"ErrorEquals":["States.Runtime"],"Next":"Caught"}],`, caught),
+			input:      `{}`, reply: reply{output: `{}`},
+			want: join(called(`{}`, 0), []fact{
+				{"LambdaFunctionSucceeded", Details{Output: `{}`}},
+				failed("States.Runtime", "An error occurred while executing the state 'S' (entered at the event id #2). Invalid path '$.no.such.result.path' : Missing property in path $['no']"),
+			}),
+		},
+		{
 			from: "scenarios/test_base_scenarios test_choice_singleton_composite 2023-11-23",
 			definition: one(`{"Type":"Choice","Choices":[{"Not":{"Variable":"$.type","StringEquals":"Private"},"Next":"Public"}]}`,
 				`,"Public":{"Type":"Pass","End":true}`),
@@ -381,21 +390,23 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
+// format is a state that formats a text.
+func format(template, arguments string) string {
+	return fmt.Sprintf(`{"Type":"Pass","Parameters":{"r.$":"States.Format('%s', %s)"},"End":true}`, template, arguments)
+}
+
 // What the states of a definition made of their input on AWS.
 func TestRecordedResults(t *testing.T) {
 	t.Parallel()
-	format := func(template, arguments string) string {
-		return fmt.Sprintf(`{"Type":"Pass","Parameters":{"r.$":"States.Format('%s', %s)"},"End":true}`, template, arguments)
-	}
 	is := func(test string) string {
 		return `{"Type":"Choice","Choices":[{"Variable":"$.v",` + test + `,"Next":"Caught"}],"Default":"No"}`
 	}
 	const (
+		sum   = `{"Type":"Pass","Parameters":{"r.$":"States.MathAdd($.a, $.b)"},"End":true}`
+		read  = `{"Type":"Pass","Parameters":{"r.$":"States.StringToJson($.a)"},"End":true}`
 		split = `{"Type":"Pass","Parameters":{"r.$":"States.StringSplit($.a, $.b)"},"End":true}`
 	)
-	tests := []struct {
-		from, state, input, want string
-	}{
+	checkResults(t, []result{
 		// intrinsic_functions/test_generic test_format_1 and test_format_2, 2023-02-09
 		{"a text", format("is {}.", "$.a"), `{"a":""}`, `{"r":"is ."}`},
 		{"null", format("is {}.", "$.a"), `{"a":null}`, `{"r":"is null."}`},
@@ -406,6 +417,24 @@ func TestRecordedResults(t *testing.T) {
 		{"split", split, `{"a":"This.is+a,test=string","b":".+,="}`, `{"r":["This","is","a","test","string"]}`},
 		{"split nothing", split, `{"a":",,,,","b":","}`, `{"r":[]}`},
 		{"split gaps", split, `{"a":", , ,","b":","}`, `{"r":[" "," "]}`},
+		// intrinsic_functions/test_math_operations test_math_add, 2023-09-13 and later
+		{"the sum of 1.49 and 1.5", sum, `{"a":1.49,"b":1.5}`, `{"r":3}`},
+		{"the sum of 1.5 and 1.51", sum, `{"a":1.5,"b":1.51}`, `{"r":4}`},
+		{"the sum of -1.49 and -1.5", sum, `{"a":-1.49,"b":-1.5}`, `{"r":-2}`},
+		{"the sum of -0.5 and 0.5", sum, `{"a":-0.5,"b":0.5}`, `{"r":1}`},
+		{"the sum of -2.5 and 0", sum, `{"a":-2.5,"b":0}`, `{"r":-2}`},
+		{"the sum of -0.5 and 0", sum, `{"a":-0.5,"b":0}`, `{"r":0}`},
+		// intrinsic_functions/test_json_manipulation test_string_to_json, 2023-02-09
+		{"no JSON", read, `{"a":" "}`, `{"r":null}`},
+		{"JSON of -0", read, `{"a":"-0"}`, `{"r":0}`},
+		{"JSON of 1.1", read, `{"a":"1.1"}`, `{"r":1.1}`},
+		// intrinsic_functions/test_generic test_context_json_path, test_nested_calls_2 and test_escape_sequence, November 2023
+		{"an object of the context", format("is {}.", "$$.StateMachine"), `{}`, `{"r":"is {Id=` + machine + `, Name=StockTrading}."}`},
+		{
+			"calls in calls", `{"Type":"Pass","Parameters":{"r.$":"States.ArrayGetItem(States.StringSplit($.a, '-'), ` +
+				`States.MathAdd(States.ArrayLength(States.StringSplit($.a, '-')), -1))"},"End":true}`, `{"a":"x-y-z"}`, `{"r":"z"}`,
+		},
+		{"a new line", `{"Type":"Pass","Parameters":{"r.$":"States.StringSplit('Hello\nWorld', '\n')"},"End":true}`, `{}`, `{"r":["Hello","World"]}`},
 		// choice_operators/test_is_operators, 2023-06-22
 		{"null is null", is(`"IsNull":false`), `{"v":null}`, `"no"`},
 		{"0 is null", is(`"IsNull":false`), `{"v":0}`, `{"v":0}`},
@@ -429,7 +458,13 @@ func TestRecordedResults(t *testing.T) {
 			`{"Execution":{"Id":"ID","Input":{"a":0},"StartTime":"TIME","Name":"context","RoleArn":"` + role + `","RedriveCount":0},` +
 				`"StateMachine":{"Id":"` + machine + `","Name":"StockTrading"},"State":{"Name":"context","EnteredTime":"TIME"}}`,
 		},
-		// What is known of AWS from elsewhere.
+	})
+}
+
+// What is known of AWS from its documents and from reports of runs there.
+func TestOtherResults(t *testing.T) {
+	t.Parallel()
+	checkResults(t, []result{
 		{"a wildcard without a match", `{"Type":"Pass","Parameters":{"r.$":"$.a[*].b"},"End":true}`, `{"a":[]}`, `{"r":[]}`},
 		{"backslashes", `{"Type":"Pass","Parameters":{"r.$":"States.Format('is {}', States.JsonToString($))"},"End":true}`, `{"a":"\\\""}`, `{"r":"is {\"a\":\"\\\\\\\"\"}"}`},
 		{"parentheses", format("is {} (or so, {}", "$.a, 2"), `{"a":1}`, `{"r":"is 1 (or so, 2"}`},
@@ -440,17 +475,32 @@ func TestRecordedResults(t *testing.T) {
 		{"not not a string", `{"Type":"Choice","Choices":[{"Not":{"Variable":"$.v","IsString":false},"Next":"Caught"}],"Default":"No"}`, `{"v":1}`, `"no"`},
 		{"the text of a result's numbers", `{"Type":"Pass","Result":{"a":0.0},"End":true}`, `{}`, `{"a":0.0}`},
 		{"Base64", `{"Type":"Pass","Parameters":{"r.$":"States.Base64Decode(States.Base64Encode($.a))"},"End":true}`, `{"a":"é€"}`, `{"r":"é€"}`},
+		{"a random number", `{"Type":"Pass","Parameters":{"r.$":"States.MathRandom($.a, $.b)"},"End":true}`, `{"a":12.6,"b":14.4}`, `{"r":13}`},
+		{
+			"the same random number", `{"Type":"Pass","Parameters":{"r.$":"States.ArrayLength(States.ArrayUnique(States.Array(` +
+				`States.MathRandom(0, 999, 3), States.MathRandom(0, 999, 3))))"},"End":true}`, `{}`, `{"r":1}`,
+		},
 		{"null as a whole", `{"Type":"Pass","Parameters":{"r.$":"$"},"End":true}`, `null`, `{"r":null}`},
 		{"the text of numbers", `{"Type":"Pass","Parameters":{"r.$":"$.a","s.$":"States.Format('{}', $.a[0])","t":2.0},"End":true}`, `{"a":[1.0,12345678901234567890]}`, `{"r":[1.0,12345678901234567890],"s":"1.0","t":2.0}`},
-	}
+	})
+}
+
+// result is what a state makes of its input: the execution's output.
+type result struct {
+	name, state, input, want string
+}
+
+// checkResults runs states that may go on to "Caught", which keeps the data, and to "No".
+func checkResults(t *testing.T, tests []result) {
+	t.Helper()
 	all := map[string]string{"No": `{"Type":"Pass","Result":"no","End":true}`}
 	for _, test := range tests {
-		all[test.from] = test.state
+		all[test.name] = test.state
 	}
 	e := launch(t, oneOf(all), nil)
 	for _, test := range tests {
-		t.Run(test.from, func(t *testing.T) {
-			x, _ := runCase(t, e, test.from, test.input)
+		t.Run(test.name, func(t *testing.T) {
+			x, _ := runCase(t, e, test.name, test.input)
 			got := strings.ReplaceAll(x.Output, x.ARN, "ID")
 			for _, key := range []string{"StartTime", "EnteredTime"} {
 				if before, after, ok := strings.Cut(got, `"`+key+`":"`); ok {
@@ -475,9 +525,11 @@ func TestCausesOfTheRuntime(t *testing.T) {
 		{"too few texts", pass(`"Parameters":{"a.$":"States.Format('{}', $.a, $.a)"}`), `{"a":1}`, `The function 'States.Format('{}', $.a, $.a)' had the following error: `},
 		{"not Base64", pass(`"Parameters":{"a.$":"States.Base64Decode($.a)"}`), `{"a":"é"}`, `The function 'States.Base64Decode($.a)' had the following error: Invalid arguments in States.Base64Decode`},
 		{"not JSON", pass(`"Parameters":{"a.$":"States.StringToJson($.a)"}`), `{"a":"1.0     x"}`, `The function 'States.StringToJson($.a)' had the following error: Unexpected non-whitespace character after JSON at position 8`},
-		{"input", pass(`"InputPath":"$.a.b"`), `{}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
+		{"input", pass(`"InputPath":"$.a.b"`), `{"a":{}}`, `Invalid path '$.a.b' : No results for path: $['a']['b']`},
+		{"input of the context", pass(`"InputPath":"$$.Execution.a.b"`), `{"a":{"b":1}}`, `Invalid path '$$.Execution.a.b' : Missing property in path $['Execution']['a']`},
 		{"choice", `{"Type":"Choice","Choices":[{"Variable":"$.v","IsNull":false,"Next":"Caught"}],"Default":"Caught"}`, `{}`, `Invalid path '$.v': The choice state's condition path references an invalid value.`},
 		{"seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":"x"}`, `The SecondsPath parameter cannot be parsed as a long value: $.s == x`},
+		{"a time to compare with", `{"Type":"Choice","Choices":[{"Variable":"$.t","TimestampEqualsPath":"$.u","Next":"Caught"}],"Default":"Caught"}`, `{"t":"2026-01-02T03:04:05Z","u":"x"}`, `Path expression '$.u' evaluated to "x", but expected a timestamp`},
 		{"fewer seconds", `{"Type":"Wait","SecondsPath":"$.s","End":true}`, `{"s":-1}`, `The SecondsPath parameter references a negative value: $.s == -1`},
 		{"no token", taskState(wait, `"Parameters":{"QueueUrl.$":"$$.Task.Tok","MessageBody.$":"$$.Task.Token"},`), `{}`, `The JSONPath '$$.Task.Tok' specified for the field 'QueueUrl.$' could not be found in the input '{"Execution":`},
 	}
