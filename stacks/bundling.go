@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -99,19 +98,23 @@ func (b *goBuild) build(dir string) error {
 }
 
 func (b *goBuild) buildAll(dir string) error {
-	cmd := exec.Command("go", build.Args(dir, b.tags...)...)
-	cmd.Env = append(os.Environ(), build.Env("linux", "arm64")...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build lambdas for the function %s: %w\n%s", b.name, err, out)
+	defer build.KeepTimes(filepath.Join(dir, "*"))()
+	goCommand := func(args ...string) (string, error) {
+		cmd := exec.Command("go", args...)
+		cmd.Env = append(os.Environ(), build.Env("linux", "arm64")...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build lambdas for the function %s: %w\n%s", b.name, err, out)
+		}
+		return strings.TrimSpace(string(out)), nil
 	}
-	info, err := buildinfo.ReadFile(filepath.Join(dir, b.name))
+	experiments, err := goCommand("env", "GOEXPERIMENT")
 	if err != nil {
 		return err
 	}
-	for _, s := range info.Settings {
-		if s.Key == "GOEXPERIMENT" {
-			return fmt.Errorf("build lambdas: GOEXPERIMENT is %s in go's configuration, and would change the functions; `go env -u GOEXPERIMENT` takes it out", s.Value)
-		}
+	if experiments != "" {
+		return fmt.Errorf("build lambdas: GOEXPERIMENT is %s in go's configuration, and would change the functions; `go env -u GOEXPERIMENT` takes it out", experiments)
 	}
-	return nil
+	_, err = goCommand(build.Args(dir, b.tags...)...)
+	return err
 }

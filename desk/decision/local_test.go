@@ -19,6 +19,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
+	"stocktrading/local/localtest"
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
 )
@@ -33,10 +34,7 @@ type localRun struct {
 
 func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 	t.Helper()
-	root, err := setup.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := localtest.Look(t, "local/states") // with the interpreter's bridge
 	valid, err := setup.Interpreter(t.Context(), root, setup.NewProgress(os.Stderr))
 	if err != nil {
 		t.Fatal(err)

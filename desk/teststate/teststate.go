@@ -145,11 +145,13 @@ func start(ctx context.Context, arn, text string) (*local, error) {
 	if err != nil {
 		return nil, skipped{err.Error()}
 	}
-	if err := setup.Packages(ctx, root, nil); err != nil {
+	valid, err := setup.Interpreter(ctx, root, nil)
+	if err != nil {
 		return nil, skipped{err.Error()}
 	}
 	l.engine, err = states.Start(ctx, states.Config{
-		Node: node, Dir: filepath.Join(root, "local", "states"), Definition: []byte(text), ARN: arn, Name: arn[strings.LastIndex(arn, ":")+1:],
+		Node: node, Dir: filepath.Join(root, "local", "states"), Valid: valid,
+		Definition: []byte(text), ARN: arn, Name: arn[strings.LastIndex(arn, ":")+1:],
 		RoleARN: "arn:aws:iam::123456789012:role/Mocked", Run: l.run, RetryInterval: time.Millisecond,
 	})
 	if err != nil {

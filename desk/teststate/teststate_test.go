@@ -20,6 +20,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"stocktrading/local/localtest"
+	"stocktrading/local/setup"
 	"stocktrading/local/states"
 )
 
@@ -114,9 +116,14 @@ func (i *interpreter) engine(name string) *states.Engine {
 	if err != nil {
 		i.t.Fatal(err)
 	}
+	root := localtest.Look(i.t, "local/states")
+	valid, err := setup.Interpreter(i.t.Context(), root, nil)
+	if err != nil {
+		i.t.Fatal(err)
+	}
 	var e *states.Engine
 	e, err = states.Start(i.t.Context(), states.Config{
-		Node: "node", Dir: "../../local/states", Definition: text, ARN: machine, Name: "StockTrading", RetryInterval: time.Millisecond,
+		Node: "node", Dir: "../../local/states", Valid: valid, Definition: text, ARN: machine, Name: "StockTrading", RetryInterval: time.Millisecond,
 		Run: func(_ context.Context, task states.Task) (json.RawMessage, error) {
 			mock := i.now.Mock
 			switch failure := mock.ErrorOutput; {

@@ -79,7 +79,7 @@ func PrepareContext(ctx context.Context, _ string, context map[string]any, _ *se
 	if c, ok := prepared[string(text)]; ok {
 		return c, nil
 	}
-	if err := look("app.go", "cdk.json", "go.mod", "go.sum", "package-lock.json", "stacks", "lambdas", "local/states/bridge.mjs"); err != nil {
+	if err := look("app.go", "cdk.json", "go.mod", "go.sum", "package-lock.json", "stacks", "lambdas", "local/states"); err != nil {
 		return system.Config{}, err
 	}
 	self, err := os.Executable()

@@ -138,16 +138,17 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, args ...st
 		return err
 	}
 	defer remove()
+	defer keepTimes(args)()
 	ctx, cancel := context.WithCancel(ctx)
 	var counting sync.WaitGroup
 	defer counting.Wait()
 	defer cancel()
 	c := counter{step: s, known: map[string]bool{}}
-	build := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: root, env: append(env, "GOTMPDIR="+temporary)}
-	build.onLine = func(line string) {
+	compile := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: root, env: append(env, "GOTMPDIR="+temporary)}
+	compile.onLine = func(line string) {
 		if isPackage(line) && c.compiled(line) { // the first one: now it is worth the time to see how many there are
 			counting.Go(func() {
-				list := build
+				list := compile
 				list.args, list.onLine = listStale(args), nil
 				if stale, _, err := list.run(ctx); err == nil {
 					c.expect(strings.Fields(stale))
@@ -155,7 +156,7 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, args ...st
 			})
 		}
 	}
-	_, problems, err := build.run(ctx)
+	_, problems, err := compile.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -169,6 +170,15 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, args ...st
 		return fmt.Errorf("go build: %w\n%s", err, text)
 	}
 	return fmt.Errorf("go build: %w", err)
+}
+
+// keepTimes keeps the times of what these arguments of go build build (see build.KeepTimes).
+func keepTimes(args []string) (restore func()) {
+	out := args[slices.Index(args, "-o")+1]
+	if strings.HasSuffix(out, string(filepath.Separator)) {
+		out += "*"
+	}
+	return build.KeepTimes(out)
 }
 
 // listStale are the arguments for go to list what go build with those arguments compiles.

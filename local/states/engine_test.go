@@ -35,6 +35,9 @@ var valid string
 func TestMain(m *testing.M) {
 	root, err := setup.Root()
 	if err == nil {
+		_, err = os.ReadDir(".") // so that go runs the tests again when the bridge changes
+	}
+	if err == nil {
 		valid, err = setup.Interpreter(context.Background(), root, setup.NewProgress(os.Stderr))
 	}
 	if err != nil {
@@ -765,20 +768,14 @@ func TestStartRemembersValidDefinitions(t *testing.T) {
 	}
 	const good, bad = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`
 	dir := t.TempDir()
-	if err := start(bad, dir); err == nil {
-		t.Error("an invalid definition is taken")
-	}
-	if n := remembered(dir); n != 0 {
-		t.Errorf("%d invalid definitions are remembered", n)
-	}
 	if err := start(good, dir); err != nil {
 		t.Error(err)
 	}
-	if n := remembered(dir); n != 1 {
-		t.Errorf("%d definitions are remembered, want 1", n)
-	}
 	if err := start(bad, dir); err == nil {
-		t.Error("an invalid definition is taken for another one that is valid")
+		t.Error("an invalid definition is taken, after another one that is valid")
+	}
+	if n := remembered(dir); n != 1 {
+		t.Errorf("%d definitions are remembered, want the valid one", n)
 	}
 	// What is remembered is believed: this is what makes the next start short.
 	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(bad)))), nil, 0o600); err != nil {

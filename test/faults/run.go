@@ -36,7 +36,7 @@ const (
 	// retryInterval takes the place of the definition's 1 to 10 s.
 	retryInterval = 10 * time.Millisecond
 	// inFlight is how many executions run at once.
-	inFlight = 100
+	inFlight = 40
 	// patience is how long a notice may take to come, the queue to run empty and the goroutines to end.
 	patience = 15 * time.Second
 )
