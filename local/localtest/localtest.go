@@ -6,8 +6,10 @@
 package localtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,41 +22,114 @@ import (
 	"stocktrading/local/system"
 )
 
-// variable has, in the environment of the process that prepares, a deployment's configuration
-// in JSON.
-const variable = "STOCKTRADING_LOCALTEST_CONTEXT"
+// variable marks the process that prepares, in its environment.
+const variable = "STOCKTRADING_LOCALTEST"
+
+// request asks it for a deployment's configuration and region, which reply answers.
+type (
+	request struct {
+		Context map[string]any
+		Region  string
+	}
+	reply struct {
+		Prepared setup.Prepared
+		Error    string
+	}
+)
 
 func init() {
-	text, ok := os.LookupEnv(variable)
-	if !ok {
+	if os.Getenv(variable) == "" {
 		return
 	}
-	ready, err := prepare([]byte(text))
-	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(ready)
+	requests, replies := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	built := map[string]setup.Prepared{} // by the functions' build tags
+	for {
+		var r request
+		if requests.Decode(&r) != nil {
+			os.Exit(0)
+		}
+		ready, err := prepare(r, built)
+		answer := reply{Prepared: ready}
+		if err != nil {
+			answer.Error = err.Error()
+		}
+		if replies.Encode(answer) != nil {
+			os.Exit(1)
+		}
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
 }
 
-func prepare(text []byte) (setup.Prepared, error) {
-	var configuration map[string]any
-	if err := json.Unmarshal(text, &configuration); err != nil {
-		return setup.Prepared{}, err
-	}
+func prepare(r request, built map[string]setup.Prepared) (setup.Prepared, error) {
+	ctx, progress := context.Background(), setup.NewProgress(os.Stderr)
+	os.Setenv("CDK_DEFAULT_REGION", r.Region) // as it is in the test now
 	root, err := setup.Root()
 	if err != nil {
 		return setup.Prepared{}, err
 	}
-	return system.Build(context.Background(), root, configuration, setup.NewProgress(os.Stderr))
+	tags, err := system.BuildTags(root, r.Context)
+	if err != nil {
+		return setup.Prepared{}, err
+	}
+	ready, ok := built[fmt.Sprint(tags)]
+	if !ok {
+		if ready, err = setup.Build(ctx, root, tags, progress); err != nil {
+			return ready, err
+		}
+		built[fmt.Sprint(tags)] = ready
+	}
+	return ready.Synthesized(ctx, root, r.Context, progress)
+}
+
+// preparer is the process that prepares. It ends with its standard input, and so with this one.
+type preparer struct {
+	process  *os.Process
+	requests *json.Encoder
+	replies  *json.Decoder
+}
+
+func start() (*preparer, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), variable+"=1")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &preparer{cmd.Process, json.NewEncoder(stdin), json.NewDecoder(stdout)}, nil
+}
+
+// ask returns what the preparer makes of a configuration. The end of the context is the
+// preparer's, too.
+func (p *preparer) ask(ctx context.Context, r request) (setup.Prepared, error) {
+	defer context.AfterFunc(ctx, func() { p.process.Kill() })()
+	if err := p.requests.Encode(r); err != nil {
+		return setup.Prepared{}, cmp.Or(ctx.Err(), err)
+	}
+	var answer reply
+	if err := p.replies.Decode(&answer); err != nil {
+		return setup.Prepared{}, cmp.Or(ctx.Err(), err)
+	}
+	if answer.Error != "" {
+		return setup.Prepared{}, errors.New(answer.Error)
+	}
+	return answer.Prepared, nil
 }
 
 var (
 	mu       sync.Mutex
-	prepared = map[string]system.Config{} // by the configuration
+	helper   *preparer                    // once there is one, until it fails
+	prepared = map[string]system.Config{} // by the request
 )
 
 // Prepare returns what a system of the project is made of. The context is the deployment's
@@ -70,36 +145,30 @@ func Prepare(t testing.TB, context map[string]any) system.Config {
 
 // PrepareContext is Prepare where there is no test at hand, in the place of system.Prepare.
 func PrepareContext(ctx context.Context, _ string, context map[string]any, _ *setup.Progress) (system.Config, error) {
-	text, err := json.Marshal(context)
-	if err != nil {
-		return system.Config{}, err
-	}
 	mu.Lock()
 	defer mu.Unlock()
-	if c, ok := prepared[string(text)]; ok {
+	r := request{context, os.Getenv("CDK_DEFAULT_REGION")}
+	key := fmt.Sprint(r)
+	if c, ok := prepared[key]; ok {
 		return c, nil
 	}
 	if err := look("app.go", "cdk.json", "go.mod", "go.sum", "package-lock.json", "stacks", "lambdas", "local/states"); err != nil {
 		return system.Config{}, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return system.Config{}, err
+	if helper == nil {
+		var err error
+		if helper, err = start(); err != nil {
+			return system.Config{}, fmt.Errorf("prepare the local system: %w", err)
+		}
 	}
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), variable+"="+string(text))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	ready, err := helper.ask(ctx, r)
 	if err != nil {
+		helper = nil
 		return system.Config{}, fmt.Errorf("prepare the local system: %w", err)
-	}
-	var ready setup.Prepared
-	if err := json.Unmarshal(out, &ready); err != nil {
-		return system.Config{}, fmt.Errorf("prepare the local system: %w\n%s", err, out)
 	}
 	c, err := system.Read(ready)
 	if err == nil {
-		prepared[string(text)] = c
+		prepared[key] = c
 	}
 	return c, err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -41,17 +42,36 @@ func openAssemblies(root string) (assemblies, error) {
 
 // assemblyKey names what an assembly is made of: the app, to the byte, and the environment that it is given.
 func assemblyKey(exe string, env []string) (string, error) {
-	app, err := os.Open(exe)
+	app, err := sumOf(exe)
 	if err != nil {
 		return "", err
 	}
-	defer app.Close()
-	hash := sha256.New()
-	fmt.Fprintf(hash, "%q", env)
-	if _, err := io.Copy(hash, app); err != nil {
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q%s", env, app))), nil
+}
+
+// sumOf is a file's hash. It is kept beside the file, with the size and the time that the file had: the app has 90 MB.
+func sumOf(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	state := fmt.Sprintf("%d bytes of %s: ", info.Size(), info.ModTime().Format(time.RFC3339Nano))
+	kept := file + ".sha256"
+	if text, err := os.ReadFile(kept); err == nil && strings.HasPrefix(string(text), state) {
+		return string(text[len(state):]), nil
+	}
+	content, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, content); err != nil {
+		return "", err
+	}
+	sum := hex.EncodeToString(hash.Sum(nil))
+	os.WriteFile(kept, []byte(state+sum), 0o644) // or it is hashed again
+	return sum, nil
 }
 
 // find returns the folder of an assembly, and marks it as asked for.

@@ -14,14 +14,14 @@ type Prepared struct {
 	Node      string // the node executable
 	Bridge    string // the folder of the interpreter's bridge, local/states
 	Valid     string // the folder that remembers which definitions this interpreter has found valid; may be empty
-	Assembly  string // the folder of the synthesized cloud assembly
 	Functions string // the folder of the functions' executables
+	App       string // the CDK app's executable
+	Assembly  string // the folder of the synthesized cloud assembly
 }
 
-// Prepare finds or builds everything, the independent parts at once. The context is the
-// deployment's configuration, as -c gives it to the CDK CLI, and the tags are those that the
-// functions are built with.
-func Prepare(ctx context.Context, root string, context map[string]any, tags []string, p *Progress) (Prepared, error) {
+// Build finds or builds everything but the assembly, the independent parts at once. The tags are those that the functions
+// are built with.
+func Build(ctx context.Context, root string, tags []string, p *Progress) (Prepared, error) {
 	r := Prepared{Bridge: filepath.Join(root, "local", "states")}
 	build, err := buildDir(root)
 	if err != nil {
@@ -38,15 +38,18 @@ func Prepare(ctx context.Context, root string, context map[string]any, tags []st
 		return err
 	})
 	group.Go(func() error { return BuildFunctions(groupCtx, root, r.Functions, p, tags...) })
-	group.Go(func() error {
-		exe, err := BuildApp(groupCtx, root, p)
-		if err != nil {
-			return err
-		}
-		r.Assembly, err = Synthesize(groupCtx, exe, root, context, p)
+	group.Go(func() (err error) {
+		r.App, err = BuildApp(groupCtx, root, p)
 		return err
 	})
 	return r, group.Wait()
+}
+
+// Synthesized has the CDK app synthesize the assembly, too. The context is the deployment's configuration, as -c gives it to
+// the CDK CLI.
+func (r Prepared) Synthesized(ctx context.Context, root string, context map[string]any, p *Progress) (_ Prepared, err error) {
+	r.Assembly, err = Synthesize(ctx, r.App, root, context, p)
+	return r, err
 }
 
 // Interpreter makes the interpreter of the state machine available, which is one of the npm packages. It returns the folder

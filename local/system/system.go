@@ -84,27 +84,34 @@ type Config struct {
 // Prepare finds or builds all that a system of the project in the folder root is made of.
 // The context is the deployment's configuration, as -c gives it to the CDK CLI.
 func Prepare(ctx context.Context, root string, context map[string]any, p *setup.Progress) (Config, error) {
-	ready, err := Build(ctx, root, context, p)
+	tags, err := BuildTags(root, context)
+	if err != nil {
+		return Config{}, err
+	}
+	built, err := setup.Build(ctx, root, tags, p)
+	if err != nil {
+		return Config{}, err
+	}
+	ready, err := built.Synthesized(ctx, root, context, p)
 	if err != nil {
 		return Config{}, err
 	}
 	return Read(ready)
 }
 
-// Build is the part of Prepare that finds and builds.
-func Build(ctx context.Context, root string, context map[string]any, p *setup.Progress) (setup.Prepared, error) {
+// BuildTags are those that the functions are built with for a deployment's configuration.
+func BuildTags(root string, context map[string]any) ([]string, error) {
 	merged, err := setup.Context(root, context)
 	if err != nil {
-		return setup.Prepared{}, fmt.Errorf("read the context: %w", err)
+		return nil, fmt.Errorf("read the context: %w", err)
 	}
-	var tags []string
 	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
-		tags = []string{market}
+		return []string{market}, nil
 	}
-	return setup.Prepare(ctx, root, context, tags, p)
+	return nil, nil
 }
 
-// Read is the part of Prepare that reads what was built.
+// Read reads what was prepared.
 func Read(ready setup.Prepared) (Config, error) {
 	cloud, err := assembly.Read(ready.Assembly)
 	if err != nil {
