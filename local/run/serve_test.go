@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"stocktrading/lambdas/build"
 	"stocktrading/local/localtest"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
@@ -106,18 +107,19 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-var buildDesk = sync.OnceValues(func() (exe string, err error) { return build("desk") })
+var buildDesk = sync.OnceValues(func() (exe string, err error) { return goBuild("desk") })
 
-// build builds a command, into a folder in which go finds it up to date the next time.
-func build(name string) (exe string, err error) {
+// goBuild builds a command, into a folder in which go finds it up to date the next time.
+func goBuild(name string) (exe string, err error) {
 	root, err := setup.Root()
 	if err != nil {
 		return "", err
 	}
 	exe = filepath.Join(root, ".build", "test", name+".exe")
-	build := exec.Command("go", "build", "-o", exe, "./"+name)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
+	defer build.KeepTimes(exe)()
+	cmd := exec.Command("go", "build", "-o", exe, "./"+name)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return exe, nil
@@ -583,7 +585,8 @@ func TestInterrupt(t *testing.T) {
 
 // Ctrl-C ends a start in which Node hangs, and a second one an end that takes long.
 func TestCtrlC(t *testing.T) {
-	exe, err := build("local")
+	localtest.Look(t, "local", "desk")
+	exe, err := goBuild("local")
 	if err != nil {
 		t.Fatal(err)
 	}

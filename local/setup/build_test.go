@@ -219,7 +219,7 @@ func TestBuildInterrupted(t *testing.T) {
 		done <- err
 	}()
 	temporary := func() []string {
-		paths, err := filepath.Glob(filepath.Join(root, ".build", "tmp*", "go-build*", "*"))
+		paths, err := filepath.Glob(filepath.Join(root, ".build", "tmp", "*", "go-build*", "*"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,11 +144,11 @@ func makeWritable(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	trial, err := os.CreateTemp(dir, "tmp")
+	trial, err := os.OpenFile(filepath.Join(dir, "writable"), os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
-	return errors.Join(trial.Close(), os.Remove(trial.Name()))
+	return trial.Close()
 }
 
 // temporaryDir makes a folder for the temporary files of a program that may end before it has removed them: go when it is
@@ -158,7 +158,11 @@ func temporaryDir(root string) (dir string, remove func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if dir, err = os.MkdirTemp(build, "tmp"); err != nil {
+	build = filepath.Join(build, "tmp")
+	if err := os.MkdirAll(build, 0o755); err != nil {
+		return "", nil, err
+	}
+	if dir, err = os.MkdirTemp(build, ""); err != nil {
 		return "", nil, err
 	}
 	return dir, func() { os.RemoveAll(dir) }, nil
