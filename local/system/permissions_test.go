@@ -101,10 +101,10 @@ func (r *running) tour(t *testing.T, human bool, p permission) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	d := r.newDenials(p)
-	_, err := r.desk.List(ctx)
+	d, desk := r.newDenials(p), r.newDesk(t)
+	_, err := desk.List(ctx)
 	d.note(err)
-	_, err = r.desk.Definition(ctx)
+	_, err = desk.Definition(ctx)
 	d.note(err)
 	answers := []decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}
 	var ended sync.WaitGroup
@@ -112,17 +112,17 @@ func (r *running) tour(t *testing.T, human bool, p permission) []string {
 		arn := r.startExecution(t, `{}`)
 		ended.Go(func() {
 			for human && ctx.Err() == nil {
-				wait, err := r.desk.Find(ctx, arn)
+				wait, err := desk.Find(ctx, arn)
 				if err == nil {
-					_, err = r.desk.Decide(ctx, wait, answer, "")
+					_, err = desk.Decide(ctx, wait, answer, "")
 				}
 				if err == nil {
 					break
 				}
 				d.note(err)
-				time.Sleep(5 * time.Millisecond)
+				time.Sleep(25 * time.Millisecond)
 			}
-			_, err := r.desk.Open(ctx, arn)
+			_, err := desk.Open(ctx, arn)
 			d.note(err)
 			r.Engine().Wait(ctx, arn)
 			r.Engine().StopExecution(states.StopExecutionInput{ExecutionARN: arn}) // if it was left waiting

@@ -63,14 +63,20 @@ func start(t *testing.T, context map[string]any, change func(*system.Config)) *r
 			t.Errorf("close: %v", err)
 		}
 	})
+	r.desk = r.newDesk(t)
+	r.sfn = sfn.NewFromConfig(r.AWSConfig("developer"))
+	return r
+}
+
+// newDesk returns a desk of an approver that has asked for nothing yet: each keeps the limits of AWS's API.
+func (r *running) newDesk(t *testing.T) *decision.Desk {
+	t.Helper()
 	machine, err := decision.ParseMachine(r.StateMachineARN())
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := r.AWSConfig(system.Approver)
-	r.desk = decision.New(decision.NewClient(cfg), machine, decision.Caller(cfg))
-	r.sfn = sfn.NewFromConfig(r.AWSConfig("developer"))
-	return r
+	return decision.New(decision.NewClient(cfg), machine, decision.Caller(cfg))
 }
 
 func (r *running) startExecution(t *testing.T, input string) string {
