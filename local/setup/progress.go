@@ -14,7 +14,7 @@ import (
 
 const (
 	quiet         = time.Second            // a step that takes less is not worth a word
-	quietLong     = 300 * time.Millisecond // the same for a step that is known to take long
+	quietLong     = 100 * time.Millisecond // the same for a step that is known to take long
 	plainInterval = 10 * time.Second
 	barWidth      = 20 // with the longest title, count and time a line has less than 80 columns
 )

@@ -27,7 +27,7 @@ func TestProgressPlain(t *testing.T) {
 		}, nil},
 		{"quick for once", func(p *Progress) {
 			s := p.Step("Working", "slow")
-			time.Sleep(299 * time.Millisecond)
+			time.Sleep(99 * time.Millisecond)
 			s.Done(nil)
 		}, nil},
 		{"told of early", func(p *Progress) {
@@ -63,7 +63,7 @@ func TestProgressPlain(t *testing.T) {
 			s.note("")
 			time.Sleep(10 * time.Second)
 			s.Done(nil)
-		}, []string{"Working: slow", "Working: waiting for another build, 0.3 s", "Working: waiting for another build, 10 s", "Working: 20 s", "Working: done in 22 s"}},
+		}, []string{"Working: slow", "Working: waiting for another build, 0.1 s", "Working: waiting for another build, 10 s", "Working: 20 s", "Working: done in 22 s"}},
 		{"waiting later", func(p *Progress) {
 			s := p.Step("Working", "")
 			time.Sleep(3 * time.Second)

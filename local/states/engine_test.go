@@ -730,7 +730,6 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// A definition is validated until it was found valid once, by an engine that remembers.
 // The port of the local run is another one at each start, and nothing else of a definition counts for nothing.
 func TestKnownWhateverThePort(t *testing.T) {
 	known := func(url string) string {
@@ -747,6 +746,7 @@ func TestKnownWhateverThePort(t *testing.T) {
 	}
 }
 
+// A definition is validated until it was found valid once, by an engine that remembers.
 func TestStartRemembersValidDefinitions(t *testing.T) {
 	t.Parallel()
 	start := func(definition, valid string) error {

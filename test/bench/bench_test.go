@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 	for _, test := range []struct{ name, args, want, err string }{
 		{"none", "", "packages synth cli edit trade start", ""},
 		{"some", "-only trade,packages", "packages trade", ""},
-		{"all", "-only all -n 3", "packages compile synth cli edit trade open start tests", ""},
+		{"all", "-only all -n 3", "packages compile synth cli edit trade open start word tests", ""},
 		{"unknown", "-only trade,flight", "", "want all or some of packages, compile"},
 		{"twice", "-only trade,trade", "", "each once"},
 		{"negative", "-n -1", "", "-n is -1, want 0 or more"},

@@ -2,9 +2,11 @@ package main
 
 import (
 	"archive/zip"
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -92,18 +94,27 @@ func measureSynth(ctx context.Context, b bench) ([]row, error) {
 
 func measureCLI(ctx context.Context, b bench) ([]row, error) {
 	out := filepath.Join(b.dir, "cdk.out")
-	synth := func() error {
-		_, _, err := b.run(ctx, nil, "npx", "cdk", "synth", "--quiet", "--output", out)
-		return err
+	synth := func(env ...string) func() error {
+		return func() error {
+			_, _, err := b.run(ctx, env, "npx", "cdk", "synth", "--quiet", "--output", out)
+			return err
+		}
 	}
-	if err := synth(); err != nil { // the first one compiles the functions
+	if err := synth()(); err != nil { // the first one compiles the functions and validates the template
 		return nil, err
 	}
-	took, err := repeat(b.times(5), synth)
+	took, err := repeat(b.times(5), synth())
 	if err != nil {
 		return nil, err
 	}
-	rows := []row{{"`npx cdk synth`", "s", took}}
+	unvalidated, err := repeat(b.times(5), synth("CDK_VALIDATION=false"))
+	if err != nil {
+		return nil, err
+	}
+	rows := []row{
+		{"`npx cdk synth` of a template that was found valid", "s", took},
+		{"the same with CDK_VALIDATION=false", "s", unvalidated},
+	}
 	sizes, err := zips(out)
 	for _, handler := range slices.Sorted(maps.Keys(sizes)) {
 		rows = append(rows, once("zip of "+handler, "MB", sizes[handler]))
@@ -157,17 +168,78 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// measureFirstWord measures how long go run ./local says nothing with an empty build cache, beside a program that imports
+// fmt and os/exec alone.
+func measureFirstWord(ctx context.Context, b bench) ([]row, error) {
+	smallest := filepath.Join(b.dir, "smallest.go")
+	text := "package main\n\nimport (\n\t\"fmt\"\n\t\"os/exec\"\n)\n\nfunc main() { fmt.Println(exec.LookPath(\"go\")) }\n"
+	if err := os.WriteFile(smallest, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	copied := filepath.Join(b.dir, "fresh")
+	if err := setup.Copy(b.root, copied); err != nil { // in which nothing is built, so that there is something to say
+		return nil, err
+	}
+	b.root = copied
+	rows := []row{{what: "first word of `go run ./local`, empty build cache", unit: "s"}, {what: "the same of the smallest program", unit: "s"}}
+	for range b.times(3) {
+		for i, pkg := range []string{"./local", smallest} {
+			took, err := b.firstWord(ctx, pkg)
+			if err != nil {
+				return nil, err
+			}
+			rows[i].samples = append(rows[i].samples, took)
+		}
+	}
+	return append(rows, ratios("the first to the second", rows[0].samples, rows[1].samples)), nil
+}
+
+// firstWord gives the seconds until a program says something that go runs with an empty build cache, and ends it.
+func (b bench) firstWord(ctx context.Context, pkg string) (float64, error) {
+	cache, err := os.MkdirTemp(b.dir, "cache-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(cache)
+	cmd := exec.CommandContext(ctx, "go", "run", pkg)
+	cmd.Dir, cmd.Env = b.root, append(os.Environ(), "GOCACHE="+cache)
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	cmd.Stderr = cmd.Stdout
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	_, err = bufio.NewReader(said).ReadByte()
+	took := time.Since(began).Seconds()
+	cmd.Process.Signal(os.Interrupt)
+	io.Copy(io.Discard, said)
+	cmd.Wait()
+	return took, err
+}
+
 func measureTests(ctx context.Context, b bench) ([]row, error) {
 	var rows []row
-	for _, packages := range []string{"./test", "./..."} {
-		took, err := repeat(b.times(3), func() error {
-			_, _, err := b.run(ctx, nil, "go", "test", "-count=1", packages)
-			return err
-		})
-		if err != nil {
-			return rows, err
+	for _, args := range [][]string{{"-count=1", "./test"}, {"-count=1", "./..."}, {"./..."}} {
+		clock, cpu := row{what: "`go test " + strings.Join(args, " ") + "`", unit: "s"}, row{what: "the same, processor time", unit: "s"}
+		if len(args) == 1 {
+			clock.what, cpu.what = clock.what+" again", "the same again, processor time"
+			if _, _, err := b.run(ctx, nil, "go", "test", "./..."); err != nil {
+				return rows, err
+			}
 		}
-		rows = append(rows, row{"`go test " + packages + "`", "s", took})
+		for range b.times(3) {
+			began := time.Now()
+			_, cmd, err := b.run(ctx, nil, "go", append([]string{"test"}, args...)...)
+			if err != nil {
+				return rows, err
+			}
+			clock.samples = append(clock.samples, time.Since(began).Seconds())
+			cpu.samples = append(cpu.samples, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
+		}
+		rows = append(rows, clock, cpu)
 	}
 	return rows, nil
 }

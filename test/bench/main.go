@@ -66,6 +66,7 @@ var measurements = []measurement{
 	{"trade", false, "trades in a local system that runs", measureTrade},
 	{"open", true, "500 and 5,000 executions that wait at once", measureOpen},
 	{"start", false, "starts of a function", measureStart},
+	{"word", true, "the first word of the local run, with an empty build cache", measureFirstWord},
 	{"tests", true, "the tests", measureTests},
 }
 
