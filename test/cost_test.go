@@ -81,7 +81,7 @@ func (w workflow) bill(t *testing.T, failing map[string]string) (b bill) {
 	return b
 }
 
-// The README's table of what an execution is billed for is that of the definition.
+// The table in docs/cost.md of what an execution is billed for is that of the definition.
 func TestCostTable(t *testing.T) {
 	w := readWorkflow(t, "stacks/stock_trading.asl.json")
 	var table strings.Builder
@@ -101,12 +101,12 @@ func TestCostTable(t *testing.T) {
 		b := w.bill(t, end.failing)
 		fmt.Fprintf(&table, "| %s | %d | %d | %d | %d |\n", end.as, b.transitions, b.lambda, b.sqs, b.sns)
 	}
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/cost.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), table.String()) {
-		t.Errorf("the README lacks the table of the definition's state transitions, which is\n%s", &table)
+	if !strings.Contains(string(page), table.String()) {
+		t.Errorf("docs/cost.md lacks the table of the definition's state transitions, which is\n%s", &table)
 	}
 
 	original := readWorkflow(t, "test/testdata/original.asl.json").bill(t, nil)
