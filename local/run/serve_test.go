@@ -36,25 +36,7 @@ type served struct {
 	endpoint, machine string
 	session           string // empty where the endpoint asks for none
 	client            *sfn.Client
-	output            *buffer
-}
-
-// buffer collects output that is still being written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	output            *localtest.Buffer
 }
 
 var upAt = regexp.MustCompile(`(?s)The system is up at (\S+)\..*-state-machine (arn:\S+)`)
@@ -63,7 +45,7 @@ var tokenOf = regexp.MustCompile(`AWS_SESSION_TOKEN=(\S+)`)
 
 func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
-	s := &served{output: &buffer{}}
+	s := &served{output: &localtest.Buffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	stdin := devNull(t)
@@ -519,7 +501,7 @@ func TestRun(t *testing.T) {
 		{"help", []string{"-h"}, exitSucceeded, "Usage: go run ./local"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var out buffer
+			var out localtest.Buffer
 			if status := run(t.Context(), test.args, devNull(t), &out, &out); status != test.wantStatus {
 				t.Errorf("status %d, want %d:\n%s", status, test.wantStatus, &out)
 			}
@@ -533,7 +515,7 @@ func TestRun(t *testing.T) {
 // A decision of the command line that can't be sent ends the run: nobody is there to give another.
 func TestDecisionRefused(t *testing.T) {
 	c := localtest.Prepare(t, nil)
-	var out buffer
+	var out localtest.Buffer
 	p := newPrinter(&out, false)
 	c.OnEvent, c.OnNotification = p.event, p.notification
 	c.Deny = func(_, action, _ string) bool { return action == "states:SendTaskSuccess" }
@@ -554,7 +536,7 @@ func TestToolMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	prepare = system.Prepare
 	defer func() { prepare = localtest.PrepareContext }()
-	var out buffer
+	var out localtest.Buffer
 	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
 	if want := "install Node 20 or newer from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitUsage, want, &out)
@@ -564,7 +546,7 @@ func TestToolMissing(t *testing.T) {
 func TestPortTaken(t *testing.T) {
 	s := startServe(t)
 	port := s.endpoint[strings.LastIndex(s.endpoint, ":")+1:]
-	var out buffer
+	var out localtest.Buffer
 	status := run(t.Context(), []string{"-serve", "-port", port}, devNull(t), &out, &out)
 	if want := "port " + port + " can't be had, choose another with -port"; status != exitFailed || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitFailed, want, &out)
@@ -573,7 +555,7 @@ func TestPortTaken(t *testing.T) {
 
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	var out buffer
+	var out localtest.Buffer
 	ended := make(chan int, 1)
 	stdin := devNull(t)
 	go func() { ended <- run(ctx, []string{"-serve"}, stdin, &out, &out) }()
@@ -608,7 +590,7 @@ func TestCtrlC(t *testing.T) {
 				t.Fatal(err)
 			}
 			said := filepath.Join(dir, "said")
-			var out buffer
+			var out localtest.Buffer
 			cmd := exec.Command(exe, "-serve")
 			cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "NODE="+node, "SAID="+said)
 			cmd.Stdout, cmd.Stderr = &out, &out

@@ -3,14 +3,12 @@
 package readme
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -195,7 +193,7 @@ func serve(t *testing.T, command string) (port string) {
 	cmd := exec.Command("sh", "-c", "exec "+portFlag.ReplaceAllString(command, "-port 0"))
 	cmd.Dir = root(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as in a terminal, Ctrl-C reaches all that was started
-	var output buffer
+	var output localtest.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -226,22 +224,4 @@ func serve(t *testing.T, command string) (port string) {
 	}
 	t.Fatalf("%s does not come up:\n%s", command, &output)
 	return ""
-}
-
-// buffer collects output that is still being written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
