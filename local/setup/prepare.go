@@ -42,7 +42,8 @@ func Build(ctx context.Context, root string, tags []string, p *Progress) (Prepar
 		r.App, err = BuildApp(groupCtx, root, p)
 		return err
 	})
-	return r, group.Wait()
+	err = group.Wait()
+	return r, err // now that it is complete
 }
 
 // Synthesized has the CDK app synthesize the assembly, too. The context is the deployment's configuration, as -c gives it to
