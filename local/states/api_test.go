@@ -73,6 +73,7 @@ func TestAPI(t *testing.T) {
 		t.Errorf("started again: %+v", again)
 	}
 	token := <-tokens
+	eventually(t, func() bool { return len(history(t, e, *arn)) == 5 }) // an answer may overtake TaskSubmitted
 	running := must(client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: arn}))(t)
 	if running.Status != types.ExecutionStatusRunning || running.StopDate != nil || running.Output != nil ||
 		*running.Input != `{"a": 1}` || !running.InputDetails.Included || *running.StartDate != *started.StartDate ||
