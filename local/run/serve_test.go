@@ -343,7 +343,7 @@ func TestDeskAgainstServe(t *testing.T) {
 	t.Run("AWS CLI", func(t *testing.T) { s.testCLI(t) })
 }
 
-// testCLI uses the endpoint as the README shows it.
+// testCLI uses the endpoint as docs/local-run.md shows it.
 func (s *served) testCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("the AWS CLI is not installed")

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ import (
 	"stocktrading/local/localtest"
 )
 
-// What is done with a command of the README: a terminal that asks gets an answer by -decision.
+// What is done with a command: a terminal that asks gets an answer by -decision.
 const (
 	runs    = "run"      // to its end, in success
 	answers = "answer"   // the same, with "-decision approve" behind it
@@ -26,41 +27,46 @@ const (
 	account = "account"  // needs an AWS account, or one at Alpaca
 )
 
-// commands are all that the README shows. What the tests themselves or .ci/run do
-// anyway says so.
+// commands are all that the README and the pages of docs show, in their order. What the
+// tests themselves or .ci/run do anyway says so.
 var commands = []struct{ line, how string }{
 	{"go run ./local -web", keepsUp},
 	{"npm ci && npx cdk deploy", account},
-	{"go run ./local", answers},
 	{`go run ./local -decision approve -input '{"symbol":"AMZN","qty":5}'`, runs},
 	{"npm ci", "by .ci/run, and by the tests where it is needed"},
 	{"npx cdk synth", "by .ci/run"},
 	{"npx cdk deploy", account},
 	{`aws stepfunctions start-execution --state-machine-arn ARN --input '{"symbol":"AMZN","qty":5}'`, account},
+	{"go run ./desk -web -state-machine ARN", account},
 	{"go run ./desk -state-machine ARN", account},
 	{"go run ./desk EXECUTION", account},
 	{"go run ./desk approve EXECUTION", account},
-	{"go run ./local -web", keepsUp},
-	{"go run ./desk -web -state-machine ARN", account},
+	{"go test ./...", "by .ci/run"},
+	{"npx cdk destroy", account},
+	// docs/local-run.md
+	{"go run ./local", answers},
 	{"go run ./local -serve -port 8080", keepsUp},
 	{"export AWS_ENDPOINT_URL=http://127.0.0.1:8080 AWS_DEFAULT_REGION=us-east-1", "by TestCommandLine"},
 	{"export AWS_ACCESS_KEY_ID=approver AWS_SECRET_ACCESS_KEY=local", "by TestCommandLine"},
 	{"export STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading-StockTradingStateMachineB8CE9B37", "by TestCommandLine"},
 	{`AWS_ACCESS_KEY_ID=developer aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{"symbol":"AMZN","qty":5}'`, "by TestCommandLine"},
 	{"go run ./desk", "by TestCommandLine"},
+	// docs/make-it-yours.md
+	{"go run ./local -decision approve", "by TestSixthFunction"},
+	{"npx cdk deploy --profile test -c approval=automatic", account},
+	{"npx cdk deploy --profile production -c approverEmail=desk@example.com -c approvalTimeout=8h", account},
+	// docs/real-market.md
 	{"go run ./local -c market=alpaca", answers},
 	{"export APCA_API_KEY_ID=... APCA_API_SECRET_KEY=...", account},
 	{"go run ./local -c market=alpaca -paper", account},
 	{"aws secretsmanager create-secret --name alpaca-paper --secret-string file://alpaca.json --query ARN --output text", account},
 	{"npx cdk deploy -c market=alpaca -c marketSecret=ARN", account},
-	{"go test ./...", "by .ci/run"},
-	{"npx cdk destroy", account},
 }
 
-// blocks returns the code blocks of a language in a Markdown file of the project.
+// blocks returns the code blocks of a language in a Markdown file.
 func blocks(t *testing.T, file, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root(t), file))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,13 +86,19 @@ func root(t *testing.T) string {
 
 var comment = regexp.MustCompile(`\s+#.*$`)
 
-// Every command that the README shows is one of those above.
+// Every command that the README or a page of docs shows is one of those above.
 func TestCommands(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(root(t), "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("docs has no pages: %v", err)
+	}
 	var shown, known []string
-	for _, block := range blocks(t, "README.md", "sh") {
-		for line := range strings.Lines(block) {
-			if line = comment.ReplaceAllString(strings.TrimSpace(line), ""); line != "" {
-				shown = append(shown, line)
+	for _, page := range append([]string{filepath.Join(root(t), "README.md")}, pages...) {
+		for _, block := range blocks(t, page, "sh") {
+			for line := range strings.Lines(block) {
+				if line = comment.ReplaceAllString(strings.TrimSpace(line), ""); line != "" && !slices.Contains(shown, line) {
+					shown = append(shown, line)
+				}
 			}
 		}
 	}
@@ -94,14 +106,9 @@ func TestCommands(t *testing.T) {
 		known = append(known, c.line)
 	}
 	if diff := cmp.Diff(known, shown); diff != "" {
-		t.Errorf("the README's commands (-known to this test +in the README):\n%s", diff)
+		t.Errorf("the commands of the README and docs (-known to this test +shown):\n%s", diff)
 	}
-	done := map[string]bool{}
 	for _, c := range commands {
-		if done[c.line] {
-			continue
-		}
-		done[c.line] = true
 		switch c.how {
 		case runs:
 			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line) })
@@ -116,7 +123,7 @@ func TestCommands(t *testing.T) {
 // The commands for another terminal work on the system that the one before them keeps up.
 func TestCommandLine(t *testing.T) {
 	var script string
-	for _, block := range blocks(t, "README.md", "sh") {
+	for _, block := range blocks(t, filepath.Join(root(t), "docs", "local-run.md"), "sh") {
 		if strings.Contains(block, "export AWS_ENDPOINT_URL") {
 			script = block
 		}
@@ -156,7 +163,7 @@ func TestSixthFunction(t *testing.T) {
 	}
 	succeed(t, root(t), nil, copyProject)
 	project := filepath.Join(root(t), ".build", "test", "recipe")
-	patches := blocks(t, "docs/make-it-yours.md", "diff")
+	patches := blocks(t, filepath.Join(root(t), "docs", "make-it-yours.md"), "diff")
 	if len(patches) != 1 {
 		t.Fatalf("the recipes have %d patches, want 1", len(patches))
 	}
