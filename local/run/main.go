@@ -107,10 +107,10 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 		fmt.Fprint(stderr, usage)
 		flags.PrintDefaults()
 	}
-	flags.Func("c", "a `key=value` of the configuration: "+strings.Join(config.Keys, ", "), func(arg string) error {
+	flags.Func("c", "a `key=value` of the configuration: "+strings.Join(config.Keys(), ", "), func(arg string) error {
 		key, value, ok := strings.Cut(arg, "=")
-		if !ok || !slices.Contains(config.Keys, key) {
-			return fmt.Errorf("want key=value with one of the keys %s", strings.Join(config.Keys, ", "))
+		if !ok || !slices.Contains(config.Keys(), key) {
+			return fmt.Errorf("want key=value with one of the keys %s", strings.Join(config.Keys(), ", "))
 		}
 		o.context[key] = value
 		return nil

@@ -85,31 +85,69 @@ func Partition(region string) string {
 	return "aws"
 }
 
-// Keys are the context keys that FromContext reads.
-var Keys = []string{"approval", "approverEmail", "approvalTimeout", "market", "marketMode", "marketSecret"}
+// keys are the context keys that FromContext reads: each with the values that it allows, and
+// with what puts a value in its field and says whether it is one of them.
+var keys = []struct {
+	name, allowed string
+	set           func(*Config, string) bool
+}{
+	{"approval", `"human" or "automatic"`, func(c *Config, value string) bool {
+		c.Approval = Approval(value)
+		return c.Approval == HumanApproval || c.Approval == AutomaticApproval
+	}},
+	{"approverEmail", `an e-mail address such as "you@example.com"`, func(c *Config, value string) bool {
+		address, err := mail.ParseAddress(value)
+		c.ApproverEmail = value
+		return err == nil && address.Address == value && !strings.ContainsFunc(value, invisible)
+	}},
+	{"approvalTimeout", `a duration in whole seconds from "1s" to "336h" (14 days), such as "90s" or "24h"`, func(c *Config, value string) bool {
+		d, err := time.ParseDuration(value)
+		c.ApprovalTimeout = d
+		return err == nil && d == d.Truncate(time.Second) && d >= MinApprovalTimeout && d <= MaxApprovalTimeout
+	}},
+	{"market", `"simulated" or "alpaca"`, func(c *Config, value string) bool {
+		c.Market = Market(value)
+		return c.Market == SimulatedMarket || c.Market == AlpacaMarket
+	}},
+	{"marketMode", `"paper" or "live"`, func(c *Config, value string) bool {
+		c.MarketMode = MarketMode(value)
+		return c.MarketMode == PaperMode || c.MarketMode == LiveMode
+	}},
+	{"marketSecret", `a secret's full ARN, such as "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpaca-AbCdEf"`, func(c *Config, value string) bool {
+		c.MarketSecret = value
+		return secretARN.MatchString(value)
+	}},
+}
+
+// Keys returns the names of the context keys that FromContext reads.
+func Keys() []string {
+	var names []string
+	for _, key := range keys {
+		names = append(names, key.name)
+	}
+	return names
+}
 
 // FromContext reads the configuration from the CDK's context, where cdk.json and the
 // command line's -c put it. The lookup returns nil for a key that is not set. The
 // error names the key, its value and what is allowed.
 func FromContext(lookup func(key string) any) (Config, error) {
 	c := Default()
-	for _, key := range Keys {
-		raw := lookup(key)
+	for _, key := range keys {
+		raw := lookup(key.name)
 		if raw == nil {
 			continue
 		}
-		value, ok := raw.(string)
-		allowed, valid := c.set(key, value)
-		if !ok || !valid {
-			return Config{}, fmt.Errorf("context key %s is %#v, want %s", key, raw, allowed)
+		if value, ok := raw.(string); !ok || !key.set(&c, value) {
+			return Config{}, fmt.Errorf("context key %s is %#v, want %s", key.name, raw, key.allowed)
 		}
 	}
-	return c.together()
+	return c.normalize()
 }
 
-// together refuses keys that do not go together, and chooses paper trading for a real
-// market where nothing else is asked for.
-func (c Config) together() (Config, error) {
+// normalize rejects conflicting keys, and chooses paper trading for a real market where no
+// mode is given.
+func (c Config) normalize() (Config, error) {
 	switch {
 	case c.Market != AlpacaMarket && c.MarketMode != "":
 		return Config{}, errors.New("context key marketMode is of a real market: it goes with market=alpaca only")
@@ -129,34 +167,5 @@ func (c Config) together() (Config, error) {
 // its name: without them a policy would need a wildcard.
 var secretARN = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$`)
 
-// hidden tells a character that a reader of the configuration would not see.
-func hidden(c rune) bool { return !unicode.IsPrint(c) }
-
-// set puts a value in its field, and tells what the key allows and whether the value is that.
-func (c *Config) set(key, value string) (allowed string, valid bool) {
-	switch key {
-	case "approval":
-		c.Approval = Approval(value)
-		return `"human" or "automatic"`, c.Approval == HumanApproval || c.Approval == AutomaticApproval
-	case "approverEmail":
-		address, err := mail.ParseAddress(value)
-		c.ApproverEmail = value
-		return `an e-mail address such as "you@example.com"`, err == nil && address.Address == value && !strings.ContainsFunc(value, hidden)
-	case "market":
-		c.Market = Market(value)
-		return `"simulated" or "alpaca"`, c.Market == SimulatedMarket || c.Market == AlpacaMarket
-	case "marketMode":
-		c.MarketMode = MarketMode(value)
-		return `"paper" or "live"`, c.MarketMode == PaperMode || c.MarketMode == LiveMode
-	case "marketSecret":
-		c.MarketSecret = value
-		return `a secret's full ARN, such as "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpaca-AbCdEf"`, secretARN.MatchString(value)
-	case "approvalTimeout":
-		d, err := time.ParseDuration(value)
-		c.ApprovalTimeout = d
-		return `a duration in whole seconds from "1s" to "336h" (14 days), such as "90s" or "24h"`,
-			err == nil && d == d.Truncate(time.Second) && d >= MinApprovalTimeout && d <= MaxApprovalTimeout
-	default:
-		return "nothing, because there is no such key", false
-	}
-}
+// invisible reports whether a reader of the configuration would not see the character.
+func invisible(c rune) bool { return !unicode.IsPrint(c) }

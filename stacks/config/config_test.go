@@ -107,17 +107,6 @@ func TestFromContext(t *testing.T) {
 	}
 }
 
-// A key that nothing reads is not taken for another one.
-func TestKeyWithoutMeaning(t *testing.T) {
-	keys := config.Keys
-	config.Keys = []string{"patience"}
-	defer func() { config.Keys = keys }()
-	_, err := config.FromContext(func(string) any { return "1h" })
-	if want := `context key patience is "1h", want nothing, because there is no such key`; err == nil || err.Error() != want {
-		t.Errorf("got error %v, want %q", err, want)
-	}
-}
-
 func TestStakes(t *testing.T) {
 	for _, test := range []struct {
 		name   string
