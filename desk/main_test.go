@@ -94,9 +94,9 @@ func TestRun(t *testing.T) {
 		sells     = "\nThis approves the recommendation and sells 5 AMZN at $62, total $310.\n"
 		buys      = "\nThis goes against the recommendation and buys 5 AMZN at $62, total $310.\n"
 		declines  = "\nThis declines the recommendation. Nothing is traded.\n"
-		approved  = "Recorded as TaskSucceeded at 2000-01-01T00:00:00Z: approved by " + me + ". The execution goes on with Recommended Stock.\n"
-		bought    = "Recorded as TaskFailed at 2000-01-01T00:00:00Z: buy instead, no reason given (decided by " + me + "). The execution goes on with Buy Stock.\n"
-		declined  = "Recorded as TaskFailed at 2000-01-01T00:00:00Z: declined, too expensive (decided by " + me + "). The execution goes on with Trade Declined.\n"
+		approved  = "Approved by jo at 00:00 UTC.\n"
+		bought    = "Changed to buy by jo at 00:00 UTC. It buys now.\n"
+		declined  = "Declined by jo at 00:00 UTC: too expensive. Nothing was traded.\n"
 		question  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
 		help      = `; "go run ./desk -h" shows what can be` + "\n"
 		elsewhere = "arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading"
@@ -140,7 +140,7 @@ func TestRun(t *testing.T) {
 		},
 
 		{name: "unknown execution", args: []string{"approve", "order-2"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("order-2") + `: "go run ./desk" lists what waits` + "\n"},
-		{name: "too late", args: []string{"approve", "over"}, status: 3, stderr: "desk: too late, nothing was sent for over: expired at 2000-01-01T00:00:00Z, then Approval Expired\n"},
+		{name: "too late", args: []string{"approve", "over"}, status: 3, stderr: "desk: too late, nothing was sent for over: expired at 00:00 UTC; nothing was traded\n"},
 		{name: "too early", args: []string{"approve", "busy"}, status: 3, stderr: "desk: busy does not wait for a decision yet, it is at Check Stock Price: try again in a moment\n"},
 		{name: "another region", args: []string{"-state-machine", elsewhere}, status: 1, stderr: "desk: connected to region \"us-east-1\"\n"},
 
@@ -204,13 +204,13 @@ func TestRealMoney(t *testing.T) {
 		wants  []string // in what is written
 		sent   bool
 	}{
-		{"yes", person{terminals: "in out", in: "yes\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Recorded as"}, true},
+		{"yes", person{terminals: "in out", in: "yes\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Approved by jo"}, true},
 		{"no", person{terminals: "in out", in: "no\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
 		{"no answer", person{terminals: "in out"}, []string{"buy", "real"}, 0, []string{sure, "Nothing was sent. real still waits."}, false},
 		{"nobody to ask", person{in: "yes\n"}, []string{"approve", "real"}, 2, []string{"nothing was sent: this trades with real money", "it takes -real-money"}, false},
-		{"said beforehand", person{}, []string{"approve", "real", "-real-money"}, 0, []string{"LIVE, WITH REAL MONEY", sells + "Recorded as"}, true},
-		{"declined", person{}, []string{"decline", "real"}, 0, []string{"Nothing is traded.\nRecorded as"}, true},
-		{"a trade with play money", person{}, []string{"approve", "order-1", "-real-money"}, 0, []string{"Recorded as"}, true},
+		{"said beforehand", person{}, []string{"approve", "real", "-real-money"}, 0, []string{"LIVE, WITH REAL MONEY", sells + "Approved by jo"}, true},
+		{"declined", person{}, []string{"decline", "real"}, 0, []string{"Nothing is traded.\nDeclined by jo"}, true},
+		{"a trade with play money", person{}, []string{"approve", "order-1", "-real-money"}, 0, []string{"Approved by jo"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := waiting()
@@ -313,7 +313,7 @@ func TestTwoAnswers(t *testing.T) {
 		t.Fatalf("the first: status %d, %s", status, stderr)
 	}
 	status, stdout, stderr := person{}.runs(t, s, "decline", "order-1")
-	want := "desk: too late, nothing was sent for order-1: buy instead, no reason given (decided by " + me + ") at "
+	want := "desk: too late, nothing was sent for order-1: changed to buy by jo at "
 	if status != 3 || stdout != "" || !strings.HasPrefix(stderr, want) {
 		t.Errorf("the second: status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}

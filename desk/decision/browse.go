@@ -30,6 +30,7 @@ type Execution struct {
 	Error  string // if it failed or was stopped
 	Cause  string
 	Events []Event // its history, oldest first
+	Trade  Trade   // the same in a person's words
 }
 
 // Name is the execution's name as it is, for a request. It may hold what is not to be shown.
@@ -86,10 +87,15 @@ func (d *Desk) Open(ctx context.Context, execution string) (Execution, error) {
 		ARN: arn, Status: out.Status, Started: aws.ToTime(out.StartDate), Stopped: aws.ToTime(out.StopDate),
 		Input: aws.ToString(out.Input), Output: aws.ToString(out.Output), Error: aws.ToString(out.Error), Cause: aws.ToString(out.Cause),
 	}
-	if x.Events, err = d.events(ctx, arn); err != nil {
+	history, err := d.wholeHistory(ctx, arn)
+	if err != nil {
 		return Execution{}, err
 	}
+	for _, e := range history {
+		x.Events = append(x.Events, readEvent(e))
+	}
 	x.hideTokens()
+	x.Trade = readTrade(arn, history)
 	return x, nil
 }
 
@@ -102,9 +108,10 @@ func (d *Desk) Definition(ctx context.Context) (string, error) {
 	return aws.ToString(out.Definition), nil
 }
 
-func (d *Desk) events(ctx context.Context, execution string) ([]Event, error) {
+// wholeHistory returns all events of an execution, oldest first.
+func (d *Desk) wholeHistory(ctx context.Context, execution string) ([]types.HistoryEvent, error) {
 	var (
-		all  []Event
+		all  []types.HistoryEvent
 		next *string
 	)
 	for {
@@ -117,9 +124,7 @@ func (d *Desk) events(ctx context.Context, execution string) ([]Event, error) {
 		if err != nil {
 			return nil, explain(ctx, getExecutionHistory, execution, err)
 		}
-		for _, e := range out.Events {
-			all = append(all, readEvent(e))
-		}
+		all = append(all, out.Events...)
 		if next = out.NextToken; next == nil {
 			return all, nil
 		}

@@ -72,7 +72,7 @@ func TestCheck(t *testing.T) {
 		started  = "✓ Started NAME."
 		asks     = "✓ It asks, and the history carries the request and the task token."
 		listed   = "✓ It is in the list of running executions."
-		decided  = "✓ You may decide, and the token was taken. Recorded as TaskFailed at 2000-01-01T00:00:01Z: declined, a check of the deployment (decided by " + me + "). The execution goes on with Trade Declined."
+		decided  = "✓ You may decide, and the token was taken. Declined by jo at 00:00 UTC: a check of the deployment. Nothing was traded."
 		ended    = "✓ The execution succeeded."
 		outcome  = "✓ The report's outcome is declined."
 		message  = "✓ The topic took the report, and the history carries its message id: b7c28148."
@@ -211,7 +211,7 @@ func TestCheck(t *testing.T) {
 				}
 			},
 			[]string{
-				harmless, started, asks, listed, "✗ too late, the answer did not count for NAME: approved by jo at 2000-01-01T00:00:01Z, then Buy Stock",
+				harmless, started, asks, listed, "✗ too late, the answer did not count for NAME: approved by jo at 00:00 UTC; it went on with Buy Stock",
 				ended, `✗ the report's outcome is "traded" and should be "declined"`, message, "✗ a trade was made: the execution passed Buy Stock or Sell Stock",
 			},
 			nobody,
@@ -226,7 +226,7 @@ func TestCheck(t *testing.T) {
 				}
 			},
 			[]string{
-				harmless, started, "✗ too late, nothing was sent for NAME: sell instead, jo at 2000-01-01T00:00:00Z, then Sell Stock",
+				harmless, started, "✗ too late, nothing was sent for NAME: changed to sell at 00:00 UTC: jo; it went on with Sell Stock",
 				ended, `✗ the report's outcome is "traded" and should be "declined"`, message, "✗ a trade was made: the execution passed Buy Stock or Sell Stock",
 			},
 			nobody,
@@ -241,7 +241,7 @@ func TestCheck(t *testing.T) {
 				}
 			},
 			[]string{
-				harmless, started, "✗ too late, nothing was sent for NAME: expired at 2000-01-01T00:00:00Z, then Trade Declined",
+				harmless, started, "✗ too late, nothing was sent for NAME: expired at 00:00 UTC; nothing was traded",
 				ended, `✗ the report's outcome is "expired" and should be "declined"`, message, untraded,
 			},
 			nobody,

@@ -177,7 +177,7 @@ func TestAnswersAreSentOnce(t *testing.T) {
 		{"the reply lost, and it doesn't count", times(1, broken), history, 1, "the connection broke while the answer was sent, and order-1 still waits: nothing is recorded, so answer again"},
 		{"a fault, and it counts", times(1, unavailable), answered, 1, ""},
 		{"a fault, and it doesn't count", times(1, unavailable), history, 1, "the connection broke while the answer was sent, and order-1 still waits: nothing is recorded, so answer again"},
-		{"too late", []reply{{status: 400, body: "TaskTimedOut"}}, answered, 1, "too late, the answer did not count for order-1: declined, no reason given (decided by " + me + ") at 2026-01-02T12:01:00Z, then Trade Declined"},
+		{"too late", []reply{{status: 400, body: "TaskTimedOut"}}, answered, 1, "too late, the answer did not count for order-1: declined by jo at 2026-01-02 12:01 UTC; nothing was traded"},
 		{"refused, with the token in its message", []reply{{status: 400, body: "ValidationException"}}, history, 1, "states:SendTaskFailure refused the answer (ValidationException): nothing is decided"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

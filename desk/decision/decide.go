@@ -101,22 +101,67 @@ func (w Wait) Consequence(a Answer) (string, error) {
 	return "This declines the recommendation. Nothing is traded.", nil
 }
 
+// Act names what an answer does, as a headline: "Buy 5 AMZN at $75, $375 in all, against
+// the recommendation to sell". Its error is ErrWrongUse where the answer can't be given.
+func (w Wait) Act(a Answer) (string, error) {
+	a, err := w.resolve(a)
+	if err != nil {
+		return "", err
+	}
+	recommended, known := w.side()
+	verb := map[Answer]string{Buy: "Buy", Sell: "Sell", Decline: "Decline to " + string(recommended)}[a]
+	switch {
+	case a == Approve && recommended == trading.Buy:
+		verb = "Buy"
+	case a == Approve:
+		verb = "Sell"
+	case a == Decline && !known:
+		verb = "Decline to trade"
+	}
+	act := fmt.Sprintf("%s %d %s at %s, %s in all", verb, w.Quote.Qty, w.Quote.Symbol,
+		cmp.Or(w.Quote.Limit(), trading.Dollars(w.Quote.Price())), trading.Dollars(w.Quote.Total()))
+	switch {
+	case a == Decline:
+		return act + "; nothing is traded", nil
+	case a == Approve:
+		act += ", as recommended"
+	case known:
+		act += fmt.Sprintf(", against the recommendation to %s", recommended)
+	}
+	switch w.Quote.Market {
+	case trading.LiveMarket:
+		act += ", with REAL MONEY"
+	case "":
+		act += ", which will be refused: the request is of an older version of the app"
+	}
+	return act, nil
+}
+
+// QuoteAge is how old the quote is, such as "3h4m", and whether that is old enough to say
+// so beside it: the price may have moved since.
+func (w Wait) QuoteAge(now time.Time) (age string, old bool) {
+	d := now.Sub(w.Quote.QuotedAt)
+	return span(d), d >= oldQuote
+}
+
+const oldQuote = 10 * time.Minute
+
 // message is an answer as it is sent: the success of the task, or a failure with a name.
 type message struct {
 	approval     approval
 	error, cause string // of a failure; the error of an approval is empty
 }
 
+// noReason stands in a cause where a reason would.
+const noReason = "no reason given"
+
 func compose(a Answer, reason, who string) message {
 	if a == Approve {
 		return message{approval: approval{Decision: Approve, DecidedBy: who, Reason: reason}}
 	}
-	if reason == "" {
-		reason = "no reason given"
-	}
 	return message{
 		error: map[Answer]string{Buy: trading.BuyInstead, Sell: trading.SellInstead, Decline: trading.TradeDeclined}[a],
-		cause: fmt.Sprintf("%s (decided by %s)", reason, who),
+		cause: fmt.Sprintf("%s (decided by %s)", cmp.Or(reason, noReason), who),
 	}
 }
 

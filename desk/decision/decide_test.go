@@ -34,16 +34,16 @@ func TestDecide(t *testing.T) {
 		sent, record      string
 		wantErr           string
 	}{
-		{name: "approve", recommended: "sell", answer: decision.Approve, sent: "SendTaskSuccess TOKEN " + output, record: "TaskSucceeded at T: approved by " + me + ". The execution goes on with Recommended Stock."},
-		{name: "approve with a reason", recommended: "buy", answer: decision.Approve, reason: " cheap\n<enough>\x1b[31m ", sent: `SendTaskSuccess TOKEN {"decision":"approve","decided_by":"` + me + `","reason":"cheap \u003cenough\u003e[31m"}`, record: "TaskSucceeded at T: approved by " + me + ", cheap <enough>[31m. The execution goes on with Recommended Stock."},
-		{name: "sell as recommended", recommended: "sell", answer: decision.Sell, sent: "SendTaskSuccess TOKEN " + output, record: "TaskSucceeded at T: approved by " + me + ". The execution goes on with Recommended Stock."},
-		{name: "buy as recommended", recommended: "buy", answer: decision.Buy, sent: "SendTaskSuccess TOKEN " + output, record: "TaskSucceeded at T: approved by " + me + ". The execution goes on with Recommended Stock."},
-		{name: "buy instead", recommended: "sell", answer: decision.Buy, sent: "SendTaskFailure TOKEN BuyInstead " + bare, record: "TaskFailed at T: buy instead, " + bare + ". The execution goes on with Buy Stock."},
-		{name: "sell instead", recommended: "buy", answer: decision.Sell, reason: "too risky", sent: "SendTaskFailure TOKEN SellInstead too risky (decided by " + me + ")", record: "TaskFailed at T: sell instead, too risky (decided by " + me + "). The execution goes on with Sell Stock."},
-		{name: "decline", recommended: "sell", answer: decision.Decline, reason: "too expensive", sent: "SendTaskFailure TOKEN TradeDeclined too expensive (decided by " + me + ")", record: "TaskFailed at T: declined, too expensive (decided by " + me + "). The execution goes on with Trade Declined."},
-		{name: "decline without a reason", recommended: "sell", answer: decision.Decline, sent: "SendTaskFailure TOKEN TradeDeclined " + bare, record: "TaskFailed at T: declined, " + bare + ". The execution goes on with Trade Declined."},
-		{name: "buy what is unknown", recommended: "hold", answer: decision.Buy, sent: "SendTaskFailure TOKEN BuyInstead " + bare, record: "TaskFailed at T: buy instead, " + bare + ". The execution goes on with Buy Stock."},
-		{name: "longest reason", recommended: "sell", answer: decision.Decline, reason: strings.Repeat("ü", 1000), sent: "SendTaskFailure TOKEN TradeDeclined " + strings.Repeat("ü", 1000) + " (decided by " + me + ")", record: "TaskFailed at T: declined, " + strings.Repeat("ü", 1000) + " (decided by " + me + "). The execution goes on with Trade Declined."},
+		{name: "approve", recommended: "sell", answer: decision.Approve, sent: "SendTaskSuccess TOKEN " + output, record: "Approved by jo AT."},
+		{name: "approve with a reason", recommended: "buy", answer: decision.Approve, reason: " cheap\n<enough>\x1b[31m ", sent: `SendTaskSuccess TOKEN {"decision":"approve","decided_by":"` + me + `","reason":"cheap \u003cenough\u003e[31m"}`, record: "Approved by jo AT: cheap <enough>[31m."},
+		{name: "sell as recommended", recommended: "sell", answer: decision.Sell, sent: "SendTaskSuccess TOKEN " + output, record: "Approved by jo AT."},
+		{name: "buy as recommended", recommended: "buy", answer: decision.Buy, sent: "SendTaskSuccess TOKEN " + output, record: "Approved by jo AT."},
+		{name: "buy instead", recommended: "sell", answer: decision.Buy, sent: "SendTaskFailure TOKEN BuyInstead " + bare, record: "Changed to buy by jo AT. It buys now."},
+		{name: "sell instead", recommended: "buy", answer: decision.Sell, reason: "too risky", sent: "SendTaskFailure TOKEN SellInstead too risky (decided by " + me + ")", record: "Changed to sell by jo AT: too risky. It sells now."},
+		{name: "decline", recommended: "sell", answer: decision.Decline, reason: "too expensive", sent: "SendTaskFailure TOKEN TradeDeclined too expensive (decided by " + me + ")", record: "Declined by jo AT: too expensive. Nothing was traded."},
+		{name: "decline without a reason", recommended: "sell", answer: decision.Decline, sent: "SendTaskFailure TOKEN TradeDeclined " + bare, record: "Declined by jo AT. Nothing was traded."},
+		{name: "buy what is unknown", recommended: "hold", answer: decision.Buy, sent: "SendTaskFailure TOKEN BuyInstead " + bare, record: "Changed to buy by jo AT. It buys now."},
+		{name: "longest reason", recommended: "sell", answer: decision.Decline, reason: strings.Repeat("ü", 1000), sent: "SendTaskFailure TOKEN TradeDeclined " + strings.Repeat("ü", 1000) + " (decided by " + me + ")", record: "Declined by jo AT: " + strings.Repeat("ü", 1000) + ". Nothing was traded."},
 		{name: "reason too long", recommended: "sell", answer: decision.Decline, reason: strings.Repeat("ü", 1001), wantErr: "the reason has 1001 characters, and 1000 are allowed: shorten it"},
 		{name: "approve what is unknown", recommended: "sell\u200b", answer: decision.Approve, wantErr: "order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline"},
 		{name: "no answer", recommended: "sell", answer: decision.Later, wantErr: `"" is no answer: approve, buy, sell or decline`},
@@ -59,7 +59,7 @@ func TestDecide(t *testing.T) {
 					wantError(t, err, decision.ErrWrongUse, test.wantErr)
 				} else if err != nil {
 					t.Fatal(err)
-				} else if diff := cmp.Diff("Recorded as "+strings.Replace(test.record, "T:", "2000-01-01T00:00:00Z:", 1), record.String()); diff != "" {
+				} else if diff := cmp.Diff(strings.Replace(test.record, " AT", " at 00:00 UTC", 1), record.String()); diff != "" {
 					t.Errorf("record (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(test.sent, strings.Replace(strings.Join(s.Calls("SendTask"), "\n"), token, "TOKEN", 1)); diff != "" {
@@ -176,7 +176,7 @@ func TestDecideSecond(t *testing.T) {
 				}
 				desk := newDesk(t, s)
 				_, err := desk.Decide(t.Context(), find(t, desk, "order-1"), decision.Approve, "")
-				wantError(t, err, decision.ErrGone, "too late, the answer did not count for order-1: declined, no (decided by arn:jo) at 2000-01-01T00:00:00Z, then Trade Declined")
+				wantError(t, err, decision.ErrGone, "too late, the answer did not count for order-1: declined by jo at 00:00 UTC: no; nothing was traded")
 			})
 		})
 	}
@@ -249,7 +249,7 @@ func TestManyDecideAtOnce(t *testing.T) {
 // The answer leaves, and its reply is lost.
 func TestDecideWithoutAReply(t *testing.T) {
 	lost := fmt.Errorf("send: %w", io.ErrUnexpectedEOF)
-	approved := "Recorded as TaskSucceeded at 2000-01-01T00:00:00Z: approved by " + me + ". The execution goes on with Recommended Stock."
+	approved := "TaskSucceeded at 2000-01-01T00:00:00Z by " + me + ", then Recommended Stock"
 	for _, test := range []struct {
 		name    string
 		send    func(x *sfntest.Execution, call func() error) error
@@ -277,7 +277,7 @@ func TestDecideWithoutAReply(t *testing.T) {
 				x.Append(time.Now(), sfntest.Succeeded(`{"decision":"approve","decided_by":"arn:jo"}`), sfntest.Entered("Task", "Sell Stock"))
 				return lost
 			},
-			is: decision.ErrGone, wantErr: "too late, the answer did not count for order-1: approved by arn:jo at 2000-01-01T00:00:00Z, then Sell Stock",
+			is: decision.ErrGone, wantErr: "too late, the answer did not count for order-1: approved by jo at 00:00 UTC; it went on with Sell Stock",
 		},
 		{
 			name:    "it doesn't count",
@@ -313,8 +313,8 @@ func TestDecideWithoutAReply(t *testing.T) {
 				record, err := desk.Decide(t.Context(), w, decision.Approve, "")
 				if test.wantErr != "" {
 					wantError(t, err, test.is, test.wantErr)
-				} else if err != nil || record.String() != test.record {
-					t.Errorf("got %q and error %v, want %q", record, err, test.record)
+				} else if err != nil || record.Details() != test.record {
+					t.Errorf("got %q and error %v, want %q", record.Details(), err, test.record)
 				}
 				if n := len(s.Calls("SendTask")); n != 1 {
 					t.Errorf("sent %d times, want once", n)
@@ -392,7 +392,7 @@ func TestRecordComesLate(t *testing.T) {
 		lag  time.Duration
 		want string
 	}{
-		{"by a second", time.Second, "Recorded as TaskFailed at 2000-01-01T00:00:00Z: declined, no reason given (decided by " + me + "). The execution goes on with Trade Declined."},
+		{"by a second", time.Second, "Declined by jo at 00:00 UTC. Nothing was traded."},
 		{"by a minute", time.Minute, "Step Functions has taken the answer; the history does not show it yet."},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -67,7 +67,8 @@ type Desk struct {
 
 	listing sync.Mutex // one List at a time
 	mu      sync.Mutex
-	seen    map[string]sight // by the execution's ARN
+	seen    map[string]sight      // what waits, by the execution's ARN
+	over    map[string]remembered // what is over, by the same
 }
 
 // sight is what List has seen of an execution that waits.
@@ -88,6 +89,7 @@ func New(client Client, machine Machine, who func(context.Context) (string, erro
 		histories: rate.NewLimiter(historyRate, historyBurst),
 		lists:     rate.NewLimiter(listRate, listBurst),
 		seen:      map[string]sight{},
+		over:      map[string]remembered{},
 	}
 }
 

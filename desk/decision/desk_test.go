@@ -396,27 +396,27 @@ var endings = []struct {
 	{
 		name:   "approved",
 		events: []types.HistoryEvent{sfntest.Succeeded(`{"decision":"approve","decided_by":"arn:jo","reason":"fine"}`), sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Choice", "Buy or Sell?"), sfntest.Exited("Choice", "Buy or Sell?"), sfntest.Entered("Task", "Sell Stock")},
-		gone:   "approved by arn:jo, fine at 2026-01-02T12:01:00Z, then Sell Stock",
+		gone:   "approved by jo at 2026-01-02 12:01 UTC: fine; it went on with Sell Stock",
 	},
-	{name: "approved with an output that says nothing", events: []types.HistoryEvent{sfntest.Succeeded(`[1]`)}, gone: "approved at 2026-01-02T12:01:00Z"},
-	{name: "an answer without details", events: []types.HistoryEvent{sfntest.Event("TaskSucceeded")}, gone: "approved at 2026-01-02T12:01:00Z"},
+	{name: "approved with an output that says nothing", events: []types.HistoryEvent{sfntest.Succeeded(`[1]`)}, gone: "approved at 2026-01-02 12:01 UTC"},
+	{name: "an answer without details", events: []types.HistoryEvent{sfntest.Event("TaskSucceeded")}, gone: "approved at 2026-01-02 12:01 UTC"},
 	{
 		name:   "declined",
 		events: []types.HistoryEvent{sfntest.Failed("TradeDeclined", "too expensive (decided by arn:jo)"), sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Pass", "Trade Declined")},
-		gone:   "declined, too expensive (decided by arn:jo) at 2026-01-02T12:01:00Z, then Trade Declined",
+		gone:   "declined by jo at 2026-01-02 12:01 UTC: too expensive; nothing was traded",
 	},
-	{name: "bought instead", events: []types.HistoryEvent{sfntest.Failed("BuyInstead", "")}, gone: "buy instead at 2026-01-02T12:01:00Z"},
-	{name: "sold instead", events: []types.HistoryEvent{sfntest.Failed("SellInstead", "")}, gone: "sell instead at 2026-01-02T12:01:00Z"},
-	{name: "another error", events: []types.HistoryEvent{sfntest.Failed("Oops", "why")}, gone: "failed as Oops, why at 2026-01-02T12:01:00Z"},
+	{name: "bought instead", events: []types.HistoryEvent{sfntest.Failed("BuyInstead", "")}, gone: "changed to buy at 2026-01-02 12:01 UTC"},
+	{name: "sold instead", events: []types.HistoryEvent{sfntest.Failed("SellInstead", "")}, gone: "changed to sell at 2026-01-02 12:01 UTC"},
+	{name: "another error", events: []types.HistoryEvent{sfntest.Failed("Oops", "why")}, gone: "failed as Oops at 2026-01-02 12:01 UTC: why"},
 	{
 		name:   "expired",
 		events: []types.HistoryEvent{sfntest.Event("TaskTimedOut"), sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Pass", "Approval Expired")},
-		gone:   "expired at 2026-01-02T12:01:00Z, then Approval Expired",
+		gone:   "expired at 2026-01-02 12:01 UTC; nothing was traded",
 	},
-	{name: "stopped", events: []types.HistoryEvent{sfntest.Event("TaskStateAborted"), sfntest.Event("ExecutionAborted")}, gone: "the execution was stopped at 2026-01-02T12:01:00Z"},
-	{name: "the machine's timeout", events: []types.HistoryEvent{sfntest.Event("TaskStateAborted"), sfntest.Event("ExecutionTimedOut")}, gone: "the execution's own time ran out at 2026-01-02T12:01:00Z"},
-	{name: "not sent to the queue", events: []types.HistoryEvent{sfntest.Event("TaskSubmitFailed")}, gone: "the request could not be sent to the queue at 2026-01-02T12:01:00Z"},
-	{name: "moved on", events: []types.HistoryEvent{sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Task", "Report Result"), sfntest.Scheduled("publish", "{}")}, gone: "the execution moved on at 2026-01-02T12:01:00Z, then Report Result"},
+	{name: "stopped", events: []types.HistoryEvent{sfntest.Event("TaskStateAborted"), sfntest.Event("ExecutionAborted")}, gone: "stopped with the execution at 2026-01-02 12:01 UTC"},
+	{name: "the machine's timeout", events: []types.HistoryEvent{sfntest.Event("TaskStateAborted"), sfntest.Event("ExecutionTimedOut")}, gone: "ended by the execution's own timeout at 2026-01-02 12:01 UTC"},
+	{name: "not sent to the queue", events: []types.HistoryEvent{sfntest.Event("TaskSubmitFailed")}, gone: "not sent to the queue at 2026-01-02 12:01 UTC"},
+	{name: "moved on", events: []types.HistoryEvent{sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Task", "Report Result"), sfntest.Scheduled("publish", "{}")}, gone: "left by the execution at 2026-01-02 12:01 UTC; it went on with Report Result"},
 }
 
 func TestOpenWait(t *testing.T) {
@@ -470,7 +470,7 @@ func TestTheNewestWaitCounts(t *testing.T) {
 	x.Append(noon, sfntest.Failed("Oops", "")).Wait(noon.Add(time.Minute), "hush-2", sell)
 
 	_, err := desk.Decide(t.Context(), first, decision.Approve, "")
-	wantError(t, err, decision.ErrGone, "too late, nothing was sent for order-1: failed as Oops at 2026-01-02T12:00:00Z, then a new request")
+	wantError(t, err, decision.ErrGone, "too late, nothing was sent for order-1: failed as Oops at 2026-01-02 12:00 UTC; it went on with a new request")
 
 	w := find(t, desk, "order-1")
 	if w.Since != noon.Add(time.Minute) {

@@ -3,9 +3,12 @@ package decision
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -79,24 +82,85 @@ func closes(e types.HistoryEvent) bool {
 // these are its start and its redrive, after which it doesn't wait either.
 func ends(e types.HistoryEvent) bool { return strings.HasPrefix(string(e.Type), "Execution") }
 
-// Record is what an execution's history holds about the end of a wait.
+// Record is how a wait for a person ended, as the execution's history has it.
 type Record struct {
-	Event string    // the type of the event that ended it, such as TaskSucceeded; empty if the history has none yet
-	At    time.Time // of the event
-	What  string    // what it means, such as "approved by arn:…"
-	Next  string    // the state that the execution went on to, or "" if it isn't there yet
+	Event  string    // the type of the event that ended it, such as TaskSucceeded; empty if the history has none yet
+	At     time.Time // of the event
+	What   string    // such as "approved", "changed to buy", "declined" or "expired"
+	By     string    // who decided, as they said so: an ARN, or "automatic approval"; empty if nobody did
+	Reason string    // the person's, or the cause of a failure; empty if none was given
+	Next   string    // the state that the execution went on to; empty if it isn't there yet
 }
 
-// String is a sentence.
+// What a Record says where nothing is traded.
+const (
+	declined = "declined"
+	expired  = "expired"
+)
+
+// String says what was recorded in a person's words, such as "Declined by ana at 10:46 UTC:
+// too expensive. Nothing was traded."
 func (r Record) String() string {
 	if r.Event == "" {
 		return "Step Functions has taken the answer; the history does not show it yet."
 	}
-	s := "Recorded as " + r.Event + " at " + stamp(r.At) + ": " + r.What + "."
-	if r.Next != "" {
-		s += " The execution goes on with " + r.Next + "."
+	s := sentence(r.phrase())
+	switch {
+	case r.What == declined, r.What == expired:
+		s += " Nothing was traded."
+	case r.Next == buyState:
+		s += " It buys now."
+	case r.Next == sellState:
+		s += " It sells now."
 	}
 	return s
+}
+
+// phrase is what was recorded, as part of a sentence.
+func (r Record) phrase() string {
+	s := r.What
+	if r.By != "" {
+		s += " by " + Person(r.By)
+	}
+	s += " at " + Clock(r.At, time.Now())
+	if r.Reason != "" {
+		s += ": " + r.Reason
+	}
+	return s
+}
+
+// Details are the technical names of what was recorded, such as "TaskFailed at
+// 2026-01-02T10:46:00Z by arn:aws:iam::123456789012:user/ana, then Trade Declined".
+func (r Record) Details() string {
+	s := r.Event + " at " + stamp(r.At)
+	if r.By != "" {
+		s += " by " + r.By
+	}
+	if r.Next != "" {
+		s += ", then " + r.Next
+	}
+	return s
+}
+
+// Person is the name that the ARN of a caller ends with: that of a user or of a role's
+// session. What is not an ARN is returned as it is.
+func Person(arn string) string { return arn[strings.LastIndexAny(arn, "/:")+1:] }
+
+// Clock writes a time, without the date if it is now's, such as "10:46 UTC".
+func Clock(t, now time.Time) string {
+	const day = "2006-01-02 "
+	text := t.UTC().Format(day + "15:04 UTC")
+	return strings.TrimPrefix(text, now.UTC().Format(day))
+}
+
+// sentence makes a text begin with a capital letter and end with a full stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
 }
 
 // record returns how the wait ended that the trail begins with, and whether it has.
@@ -106,7 +170,8 @@ func (t trail) record() (Record, bool) {
 		return Record{}, false
 	}
 	e := t.after[i]
-	r := Record{Event: string(e.Type), At: aws.ToTime(e.Timestamp), What: t.meaning(e)}
+	r := Record{Event: string(e.Type), At: aws.ToTime(e.Timestamp)}
+	r.What, r.By, r.Reason = t.meaning(e)
 	for _, e := range t.after[i:] {
 		switch {
 		case asks(e):
@@ -121,50 +186,49 @@ func (t trail) record() (Record, bool) {
 	return r, true
 }
 
-// meaning says what the event means that ended a wait.
-func (t trail) meaning(e types.HistoryEvent) string {
+// decidedBy is the cause that compose has made of a reason and a person.
+var decidedBy = regexp.MustCompile(`^(?s)(.*) \(decided by (.*)\)$`)
+
+// meaning says what the event means that ended a wait, who decided so, and why.
+func (t trail) meaning(e types.HistoryEvent) (what, by, reason string) {
 	switch e.Type {
 	case types.HistoryEventTypeTaskSucceeded:
 		a := readApproval(e)
-		s := "approved"
-		if a.DecidedBy != "" {
-			s += " by " + trading.OneLine(a.DecidedBy, maxARN)
-		}
-		if a.Reason != "" {
-			s += ", " + trading.OneLine(a.Reason, MaxReason)
-		}
-		return s
+		return "approved", trading.OneLine(a.DecidedBy, maxARN), trading.OneLine(a.Reason, MaxReason)
 	case types.HistoryEventTypeTaskFailed:
 		name, cause := readRefusal(e)
-		said := map[string]string{
-			trading.BuyInstead:    "buy instead",
-			trading.SellInstead:   "sell instead",
-			trading.TradeDeclined: "declined",
+		what = map[string]string{
+			trading.BuyInstead:    "changed to buy",
+			trading.SellInstead:   "changed to sell",
+			trading.TradeDeclined: declined,
 		}[name]
-		if said == "" {
-			said = "failed as " + trading.OneLine(name, 80)
+		if what == "" {
+			what = "failed as " + trading.OneLine(name, 80)
 		}
-		if cause == "" {
-			return said
+		if part := decidedBy.FindStringSubmatch(cause); part != nil {
+			cause, by = part[1], trading.OneLine(part[2], maxARN)
 		}
-		return said + ", " + trading.OneLine(cause, MaxReason+maxARN)
+		if cause == noReason {
+			cause = ""
+		}
+		return what, by, trading.OneLine(cause, MaxReason+maxARN)
 	case types.HistoryEventTypeTaskTimedOut:
-		return "expired"
+		return expired, "", ""
 	case types.HistoryEventTypeTaskSubmitFailed, types.HistoryEventTypeTaskStartFailed:
-		return "the request could not be sent to the queue"
+		return "not sent to the queue", "", ""
 	case types.HistoryEventTypeTaskScheduled:
-		return "asked anew"
+		return "asked anew", "", ""
 	}
 	if last := t.after[len(t.after)-1]; ends(last) {
 		e = last
 	}
 	switch e.Type {
 	case types.HistoryEventTypeExecutionTimedOut:
-		return "the execution's own time ran out"
+		return "ended by the execution's own timeout", "", ""
 	case types.HistoryEventTypeExecutionAborted, types.HistoryEventTypeTaskStateAborted:
-		return "the execution was stopped"
+		return "stopped with the execution", "", ""
 	}
-	return "the execution moved on"
+	return "left by the execution", "", ""
 }
 
 // approval is the output of the task that an approval ends.
@@ -208,9 +272,12 @@ func (t trail) notYet(execution string) error {
 
 // gone is the error for a wait that is over. sent says what became of the answer.
 func gone(execution, sent string, r Record) error {
-	s := "too late, " + sent + " for " + nameOf(execution) + ": " + r.What + " at " + stamp(r.At)
-	if r.Next != "" {
-		s += ", then " + r.Next
+	text := "too late, " + sent + " for " + nameOf(execution) + ": " + r.phrase()
+	switch {
+	case r.What == declined, r.What == expired:
+		text += "; nothing was traded"
+	case r.Next != "":
+		text += "; it went on with " + r.Next
 	}
-	return problem(ErrGone, "%s", s)
+	return problem(ErrGone, "%s", text)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
@@ -89,7 +91,16 @@ func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 }
 
 // perform is the five functions, the queue and the topic.
+// Some fail, as the execution's name says.
 func (l *localRun) perform(_ context.Context, task states.Task) (json.RawMessage, error) {
+	name := task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:]
+	if failure, ok := map[[2]string]*states.Error{
+		{"no-quote", "Check Stock Price"}: {Name: "OrderRefused", Cause: `{"errorMessage":"the market is closed.","errorType":"OrderRefused"}`},
+		{"refused", "Buy Stock"}:          {Name: "OrderRefused", Cause: `{"errorMessage":"too many shares","errorType":"OrderRefused"}`},
+		{"lost", "Sell Stock"}:            {Name: "OrderConflict", Cause: "no reply"},
+	}[[2]string{name, task.State}]; ok {
+		return nil, failure
+	}
 	switch task.State {
 	case "Check Stock Price":
 		return json.RawMessage(`{"stock_price":62,"market":"simulated","symbol":"AMZN","qty":5,"quote_id":"0123456789abcdef0123456789abcdef","quoted_at":"2026-01-02T03:04:05Z"}`), nil
@@ -160,10 +171,10 @@ func TestOnThisMachine(t *testing.T) {
 		next   string
 		report string
 	}{
-		{"approve", decision.Approve, "fine", "TaskSucceeded", "approved by " + me + ", fine", "Sell Stock", "traded sell"},
-		{"sell-as-recommended", decision.Sell, "", "TaskSucceeded", "approved by " + me, "Sell Stock", "traded sell"},
-		{"buy-instead", decision.Buy, "", "TaskFailed", "buy instead, no reason given (decided by " + me + ")", "Buy Stock", "traded buy"},
-		{"decline", decision.Decline, "too \"dear\" ☂", "TaskFailed", "declined, too \"dear\" ☂ (decided by " + me + ")", "Trade Declined", "declined too \"dear\" ☂ (decided by " + me + ")"},
+		{"approve", decision.Approve, "fine", "TaskSucceeded", "approved", "Sell Stock", "traded sell"},
+		{"sell-as-recommended", decision.Sell, "", "TaskSucceeded", "approved", "Sell Stock", "traded sell"},
+		{"buy-instead", decision.Buy, "", "TaskFailed", "changed to buy", "Buy Stock", "traded buy"},
+		{"decline", decision.Decline, "too \"dear\" ☂", "TaskFailed", "declined", "Trade Declined", "declined too \"dear\" ☂ (decided by " + me + ")"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := l.wait(t, test.name)
@@ -174,15 +185,71 @@ func TestOnThisMachine(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if record.Event != test.event || record.What != test.what || record.Next != test.next {
+			if record.Event != test.event || record.What != test.what || record.By != me || record.Reason != test.reason || record.Next != test.next {
 				t.Errorf("recorded %q", record)
 			}
 			if got := l.report(t, w); got != test.report {
 				t.Errorf("reported %q, want %q", got, test.report)
 			}
 			_, err = l.desk.Decide(t.Context(), w, decision.Approve, "")
-			wantError(t, err, decision.ErrGone, "too late, nothing was sent for "+test.name+": "+test.what+" at "+record.At.UTC().Format(time.RFC3339)+", then "+test.next)
+			if want := "too late, nothing was sent for " + test.name + ": " + test.what + " by jo at "; !errors.Is(err, decision.ErrGone) || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("the second answer: %v, want %s", err, want)
+			}
 		})
+	}
+}
+
+// What came of executions is read from histories of the real interpreter.
+func TestTradesOnThisMachine(t *testing.T) {
+	t.Parallel()
+	l := startLocalRun(t, 3600)
+	want := []string{
+		"waits: Sell 5 AMZN at $62, $310 in all: waiting, no: It waits for a decision.",
+		"no-quote: 3 DOWN: failed, no: Check Stock Price failed: the market is closed (OrderRefused). Nothing was traded.",
+		"refused: Buy 5 AMZN at $62, $310 in all, against the recommendation to sell: failed, no: Changed to buy by jo at NOW: refused. Buy Stock failed: too many shares (OrderRefused). Nothing was traded.",
+		"lost: Sell 5 AMZN at $62, $310 in all: failed, unknown: Approved by jo at NOW: lost. Sell Stock failed: no reply (OrderConflict). Whether anything was traded is unknown: look at the broker's orders.",
+		"declined: Sell 5 AMZN at $62, $310 in all: declined, no: Declined by jo at NOW: declined. Nothing was traded.",
+		"bought: Buy 5 AMZN at $62, $310 in all, against the recommendation to sell: traded, yes: Changed to buy by jo at NOW: bought. It was traded.",
+		"approved: Sell 5 AMZN at $62, $310 in all: traded, yes: Approved by jo at NOW: approved. It was traded.",
+	}
+	for _, x := range []struct {
+		name   string
+		answer decision.Answer
+	}{
+		{"approved", decision.Approve}, {"bought", decision.Buy}, {"declined", decision.Decline},
+		{"lost", decision.Approve}, {"refused", decision.Buy},
+	} {
+		w := l.wait(t, x.name)
+		if _, err := l.desk.Decide(t.Context(), w, x.answer, x.name); err != nil {
+			t.Fatal(err)
+		}
+		l.report(t, w)
+	}
+	arn, err := l.engine.StartExecution("no-quote", []byte(`{"symbol":"DOWN","qty":3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.report(t, decision.Wait{Execution: arn})
+	l.wait(t, "waits")
+
+	trades, next, err := l.desk.Trades(t.Context(), decision.Filter{}, "")
+	if err != nil || next != "" {
+		t.Fatalf("error %v and a next page %q", err, next)
+	}
+	var got []string
+	for _, trade := range trades {
+		text := fmt.Sprintf("%s: %s: %s, %s: %s", trade.Name(), trade.Act(), trade.Outcome, trade.Placed, trade)
+		got = append(got, regexp.MustCompile(`[0-9]{2}:[0-9]{2} UTC`).ReplaceAllString(text, "NOW"))
+		if decided := trade.Decision.By != ""; trade.Took() > 0 != decided || trade.Ended.IsZero() != (trade.Outcome == decision.Waiting) {
+			t.Errorf("%s took %v and ended at %v", trade.Name(), trade.Took(), trade.Ended)
+		}
+		x, err := l.desk.Open(t.Context(), trade.Execution)
+		if diff := cmp.Diff(toJSON(t, trade), toJSON(t, x.Trade)); err != nil || diff != "" {
+			t.Errorf("opened, error %v (-listed +opened):\n%s", err, diff)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("trades (-want +got):\n%s", diff)
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 func (x *Execution) hideTokens() {
 	texts := []*string{&x.Input, &x.Output, &x.Error, &x.Cause}
 	for i := range x.Events {
-		e := &x.Events[i]
-		texts = append(texts, &e.Input, &e.Parameters, &e.Output, &e.Error, &e.Cause)
+		texts = append(texts, x.Events[i].texts()...)
 	}
 	var r redaction
 	for _, text := range texts {
@@ -21,6 +20,11 @@ func (x *Execution) hideTokens() {
 	for _, text := range texts {
 		*text = r.apply(*text)
 	}
+}
+
+// texts are the texts of an event that may hold a token.
+func (e *Event) texts() []*string {
+	return []*string{&e.Input, &e.Parameters, &e.Output, &e.Error, &e.Cause}
 }
 
 // tokenKey is the key under which the state machine sends a token, in any case.

@@ -97,9 +97,14 @@ func (w Wait) MarshalJSON() ([]byte, error) {
 		}
 		out.Price, out.Total = number(w.Quote.Price()), number(w.Quote.Total())
 	}
-	text, err := json.Marshal(out)
+	return marshalASCII(out)
+}
+
+// marshalASCII is json.Marshal with everything but ASCII escaped.
+func marshalASCII(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("encode wait of %s: %w", w.Name(), err)
+		return nil, err // of the caller's MarshalJSON, which names itself
 	}
 	var ascii bytes.Buffer
 	for _, c := range string(text) {

@@ -121,11 +121,11 @@ func TestDecide(t *testing.T) {
 		name, recommended, answer, reason string
 		before, after, sent               string
 	}{
-		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at $62, total $310.", "approved by " + me, "SendTaskSuccess"},
-		{"the recommended side by its name", "sell", "sell", "", "This approves the recommendation and sells", "approved by " + me, "SendTaskSuccess"},
-		{"buy instead", "sell", "buy", "it will rise", "This goes against the recommendation and buys", "buy instead, it will rise", "SendTaskFailure " + token + " BuyInstead it will rise"},
-		{"sell instead", "buy", "sell", "", "This goes against the recommendation and sells", "sell instead", "SendTaskFailure " + token + " SellInstead"},
-		{"decline", "buy", "decline", "too <dear>", "This declines the recommendation. Nothing is traded.", "declined, too &lt;dear&gt;", "SendTaskFailure " + token + " TradeDeclined too <dear>"},
+		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at $62, total $310.", "Approved by jo at ", "SendTaskSuccess"},
+		{"the recommended side by its name", "sell", "sell", "", "This approves the recommendation and sells", "Approved by jo at ", "SendTaskSuccess"},
+		{"buy instead", "sell", "buy", "it will rise", "This goes against the recommendation and buys", " UTC: it will rise. It buys now.", "SendTaskFailure " + token + " BuyInstead it will rise"},
+		{"sell instead", "buy", "sell", "", "This goes against the recommendation and sells", "Changed to sell by jo at ", "SendTaskFailure " + token + " SellInstead"},
+		{"decline", "buy", "decline", "too <dear>", "This declines the recommendation. Nothing is traded.", " UTC: too &lt;dear&gt;. Nothing was traded.", "SendTaskFailure " + token + " TradeDeclined too <dear>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesk(t, false)
@@ -141,7 +141,7 @@ func TestDecide(t *testing.T) {
 				t.Fatalf("the form doesn't say which wait it is about:\n%s", shown)
 			}
 			form := url.Values{"name": {"order-1"}, "answer": {test.answer}, "reason": {test.reason}, "wait": {wait[1]}}
-			wantText(t, d.post(t, "decide", form, http.StatusOK), "Recorded as", test.after)
+			wantText(t, d.post(t, "decide", form, http.StatusOK), test.after)
 			if sent := d.service.Calls("SendTask"); len(sent) != 1 || !strings.HasPrefix(sent[0], test.sent) {
 				t.Errorf("sent %q, want %q", sent, test.sent)
 			}

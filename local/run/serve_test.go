@@ -276,7 +276,7 @@ func TestDeskAgainstServe(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, status := desk(t, append(test.args, test.execution)...)
-			if status != 0 || !strings.Contains(out, "Recorded as") {
+			if status != 0 || !strings.Contains(out, " by approver at ") {
 				t.Fatalf("status %d: %s", status, out)
 			}
 			ended, report := s.end(t, test.execution)

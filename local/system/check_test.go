@@ -75,6 +75,7 @@ func (r *running) check(t *testing.T, key string) []string {
 	for i, text := range told {
 		text = regexp.MustCompile(`desk-check-[0-9TZ]+-[a-z0-9]+`).ReplaceAllString(text, "NAME")
 		text = regexp.MustCompile(`[0-9]{4}-[0-9T:-]+Z`).ReplaceAllString(text, "TIME")
+		text = regexp.MustCompile(`[0-9]{2}:[0-9]{2} UTC`).ReplaceAllString(text, "CLOCK")
 		text = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(text, "ID")
 		told[i] = strings.NewReplacer("execution:"+machine.ARN[strings.LastIndex(machine.ARN, ":")+1:], "EXECUTION", machine.ARN, "MACHINE").Replace(text)
 	}
@@ -87,7 +88,7 @@ func TestCheck(t *testing.T) {
 		started  = "✓ Started NAME."
 		asks     = "✓ It asks, and the history carries the request and the task token."
 		listed   = "✓ It is in the list of running executions."
-		decided  = "✓ You may decide, and the token was taken. Recorded as TaskFailed at TIME: declined, a check of the deployment (decided by arn:aws:iam::123456789012:user/approver). The execution goes on with Trade Declined."
+		decided  = "✓ You may decide, and the token was taken. Declined by approver at CLOCK: a check of the deployment. Nothing was traded."
 		ended    = "✓ The execution succeeded."
 		outcome  = "✓ The report's outcome is declined."
 		message  = "✓ The topic took the report, and the history carries its message id: ID."
