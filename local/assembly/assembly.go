@@ -1,12 +1,12 @@
-// Package assembly reads the cloud assembly that the CDK app synthesizes and resolves its template as CloudFormation would.
+// Package assembly reads the cloud assembly, which is what the CDK app synthesizes, and resolves the CloudFormation template
+// in it as CloudFormation would.
 //
-// The local run takes its whole description of the system from here: nothing is described a second time. What the
-// template may use is what the project's stack uses; everything else is refused by name and place, so that nothing passes
-// here that means something else on AWS.
+// The local run takes its whole description of the system from here, so that nothing is described twice. It supports what
+// the project's own template uses. Anything else is an error that names it and its place, so that nothing passes here that
+// means something else on AWS.
 package assembly
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,15 +97,14 @@ func Read(dir string) (*Assembly, error) {
 	if err := readJSON(filepath.Join(dir, stack.Properties.TemplateFile), &a.Template); err != nil {
 		return nil, fmt.Errorf("read template of stack %s: %w", id, err)
 	}
-	if err := a.addMetadata(stack.Metadata); err != nil {
-		return nil, fmt.Errorf("read metadata of stack %s: %w", id, err)
-	}
+	var more metadata
 	if stack.AdditionalMetadataFile != "" {
-		var more metadata
 		if err := readJSON(filepath.Join(dir, stack.AdditionalMetadataFile), &more); err != nil {
 			return nil, fmt.Errorf("read metadata of stack %s: %w", id, err)
 		}
-		if err := a.addMetadata(more); err != nil {
+	}
+	for _, m := range []metadata{stack.Metadata, more} {
+		if err := a.addMetadata(m); err != nil {
 			return nil, fmt.Errorf("read metadata of stack %s: %w", id, err)
 		}
 	}
@@ -136,15 +135,12 @@ func (a *Assembly) addMetadata(m metadata) error {
 	return nil
 }
 
-// readJSON keeps numbers as the file has them, so that they turn into text without a change.
 func readJSON(file string, v any) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if err := d.Decode(v); err != nil {
+	if err := decodeJSON(data, v); err != nil {
 		return fmt.Errorf("decode %s: %w", filepath.Base(file), err)
 	}
 	return nil

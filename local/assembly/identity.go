@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A kind is what this package knows of a resource type.
+// A kind says how resources of one type are named.
 type kind struct {
 	name  string // the property that sets the physical name, if there is one
 	limit int    // the longest physical name that the service takes

@@ -1,7 +1,9 @@
 package assembly
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,9 +11,9 @@ import (
 	"strings"
 )
 
-// Resolve gives each resource its Ref and attributes and puts values in place of all intrinsic functions. Names and ids
-// depend on env and the template alone, so they are the same in each run. Resources that depend on each other in a
-// circle are an error, as they are for CloudFormation.
+// Resolve gives each resource its Ref and attributes, and replaces every intrinsic function by its value. Names and ids
+// depend on env and the template alone, so they are the same in each run. What the template uses and the local run does
+// not support is an error that names it and its place.
 func (a *Assembly) Resolve(env Environment) (*Stack, error) {
 	if env.StackName == "" {
 		env.StackName = a.StackName
@@ -23,187 +25,150 @@ func (a *Assembly) Resolve(env Environment) (*Stack, error) {
 	return stack, nil
 }
 
+// A template has the sections of a CloudFormation template that the local run reads.
+type template struct {
+	Transform  any
+	Parameters map[string]any
+	Rules      map[string]any
+	Resources  map[string]templateResource
+	Outputs    map[string]struct {
+		Description      string
+		Value, Condition any
+	}
+}
+
+type templateResource struct {
+	Type       string
+	Condition  any
+	DependsOn  []string
+	Properties map[string]any
+	Metadata   map[string]any
+}
+
 func (a *Assembly) resolve(env Environment) (*Stack, error) {
-	if a.Template["Transform"] != nil {
-		return nil, unsupported("Transform", "a transform")
-	}
-	r := &resolver{env: env, paths: a.paths, resolved: map[string]Resource{}}
-	var err error
-	if r.parameters, err = section(a.Template, "Parameters"); err != nil {
-		return nil, err
-	}
-	if r.resources, err = section(a.Template, "Resources"); err != nil {
-		return nil, err
-	}
-	outputs, err := section(a.Template, "Outputs")
+	r := &resolver{env: env, constructPaths: a.paths, resolved: map[string]Resource{}}
+	text, err := json.Marshal(a.Template)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := section(a.Template, "Rules")
-	if err != nil {
+	if err := decodeJSON(text, &r.template); err != nil {
 		return nil, err
 	}
-	for _, name := range sorted(rules) {
+	if r.template.Transform != nil {
+		return nil, at("Transform", unsupported("a transform"))
+	}
+	for _, name := range sorted(r.template.Rules) {
 		// The CDK's own rule asks for a bootstrapped account, which the local run has no use for.
 		if name != "CheckBootstrapVersion" {
-			return nil, unsupported("Rules."+name, "a rule")
+			return nil, at("Rules."+name, unsupported("a rule"))
 		}
 	}
+	// The CDK adds this for its usage statistics.
+	maps.DeleteFunc(r.template.Resources, func(_ string, res templateResource) bool { return res.Type == "AWS::CDK::Metadata" })
 
-	// What the CDK adds for its usage statistics is no part of the system.
-	maps.DeleteFunc(r.resources, func(_ string, v map[string]any) bool { return v["Type"] == "AWS::CDK::Metadata" })
-
-	stack := &Stack{Resources: r.resolved, Outputs: map[string]Output{}}
-	for _, id := range sorted(r.resources) {
+	for _, id := range sorted(r.template.Resources) {
 		if _, err := r.resource(id); err != nil {
 			return nil, err
 		}
 	}
-	for _, name := range sorted(outputs) {
-		place := "Outputs." + name
-		if _, ok := outputs[name]["Condition"]; ok {
-			return nil, unsupported(place+".Condition", "a condition")
+	stack := &Stack{Resources: r.resolved, Outputs: map[string]Output{}}
+	for _, name := range sorted(r.template.Outputs) {
+		output := r.template.Outputs[name]
+		if output.Condition != nil {
+			return nil, at("Outputs."+name+".Condition", unsupported("a condition"))
 		}
-		value, err := r.text(outputs[name]["Value"], place+".Value")
+		value, err := r.text(output.Value)
 		if err != nil {
-			return nil, err
+			return nil, at("Outputs."+name+".Value", err)
 		}
-		description, _ := outputs[name]["Description"].(string)
-		stack.Outputs[name] = Output{Value: value, Description: description}
+		stack.Outputs[name] = Output{Value: value, Description: output.Description}
 	}
 	return stack, nil
 }
 
-// section returns a copy of a top-level section of the template, whose entries are all objects.
-func section(template map[string]any, name string) (map[string]map[string]any, error) {
-	entries, ok := template[name].(map[string]any)
-	if !ok && template[name] != nil {
-		return nil, fmt.Errorf("%s: it is no object", name)
-	}
-	copied := make(map[string]map[string]any, len(entries))
-	for key, v := range entries {
-		entry, ok := v.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("%s.%s: it is no object", name, key)
-		}
-		copied[key] = entry
-	}
-	return copied, nil
-}
-
 type resolver struct {
-	env        Environment
-	parameters map[string]map[string]any
-	resources  map[string]map[string]any
-	paths      map[string]string
+	env            Environment
+	template       template
+	constructPaths map[string]string
 
 	resolved map[string]Resource
 	open     []string // the resources that are being resolved, each referred to by the one before it
 }
 
-// noValue is what AWS::NoValue stands for: the property or list element that has it does not exist.
-type noValue struct{}
-
-// resource resolves a resource that exists, and all that it depends on before it.
+// resource resolves a resource, and before it all that it depends on.
 func (r *resolver) resource(id string) (Resource, error) {
 	if res, ok := r.resolved[id]; ok {
 		return res, nil
 	}
-	if i := slices.Index(r.open, id); i >= 0 {
-		circle := append(slices.Clone(r.open[i:]), id)
-		return Resource{}, fmt.Errorf("Resources.%s: resources depend on each other in a circle: %s", id, strings.Join(circle, " -> "))
-	}
-	r.open = append(r.open, id)
-	defer func() { r.open = r.open[:len(r.open)-1] }()
-
-	template, place := r.resources[id], "Resources."+id
-	res := Resource{LogicalID: id, ConstructPath: r.constructPath(id), Attributes: map[string]string{}, Properties: map[string]any{}}
-	var ok bool
-	if res.Type, ok = template["Type"].(string); !ok {
-		return Resource{}, fmt.Errorf("%s: it has no Type", place)
-	}
-	if _, ok := template["Condition"]; ok {
-		return Resource{}, unsupported(place+".Condition", "a condition")
-	}
-	if err := r.dependencies(template["DependsOn"], place+".DependsOn"); err != nil {
+	res, err := r.newResource(id)
+	if err != nil {
+		err = at("Resources."+id, err)
+		if e, ok := err.(*placeError); ok {
+			e.complete = true // what depends on this resource does not put its own place before it
+		}
 		return Resource{}, err
-	}
-	if properties, ok := template["Properties"]; ok {
-		value, err := r.value(properties, place+".Properties")
-		if err != nil {
-			return Resource{}, err
-		}
-		if res.Properties, ok = value.(map[string]any); !ok {
-			return Resource{}, fmt.Errorf("%s.Properties: it is no object", place)
-		}
-	}
-	if k, known := kinds[res.Type]; known {
-		res.Ref, res.Attributes = k.identify(res, k.physicalName(res, r.env), r.env)
 	}
 	r.resolved[id] = res
 	return res, nil
 }
 
-func (r *resolver) constructPath(id string) string {
-	if metadata, ok := r.resources[id]["Metadata"].(map[string]any); ok {
-		if path, ok := metadata["aws:cdk:path"].(string); ok {
-			return path
+func (r *resolver) newResource(id string) (Resource, error) {
+	if i := slices.Index(r.open, id); i >= 0 {
+		return Resource{}, fmt.Errorf("resources depend on each other in a circle: %s", strings.Join(append(r.open[i:], id), " -> "))
+	}
+	r.open = append(r.open, id)
+	defer func() { r.open = r.open[:len(r.open)-1] }()
+
+	t := r.template.Resources[id]
+	if t.Type == "" {
+		return Resource{}, errors.New("the resource has no Type")
+	}
+	if t.Condition != nil {
+		return Resource{}, at(".Condition", unsupported("a condition"))
+	}
+	for _, other := range t.DependsOn {
+		if _, ok := r.template.Resources[other]; !ok {
+			return Resource{}, at(".DependsOn", fmt.Errorf("there is no resource %s", other))
+		}
+		if _, err := r.resource(other); err != nil {
+			return Resource{}, err
 		}
 	}
-	return r.paths[id]
+	properties, err := r.object(t.Properties)
+	if err != nil {
+		return Resource{}, at(".Properties", err)
+	}
+	path, ok := t.Metadata["aws:cdk:path"].(string)
+	if !ok {
+		path = r.constructPaths[id]
+	}
+	res := Resource{LogicalID: id, Type: t.Type, ConstructPath: path, Attributes: map[string]string{}, Properties: properties}
+	if k, ok := kinds[res.Type]; ok {
+		res.Ref, res.Attributes = k.identify(res, k.physicalName(res, r.env), r.env)
+	}
+	return res, nil
 }
 
-// dependencies resolves what DependsOn names, a logical id or several.
-func (r *resolver) dependencies(v any, place string) error {
-	var ids []any
-	switch v := v.(type) {
-	case nil:
-	case []any:
-		ids = v
-	default:
-		ids = []any{v}
-	}
-	for _, v := range ids {
-		id, _ := v.(string)
-		if _, ok := r.resources[id]; !ok {
-			return fmt.Errorf("%s: there is no resource %v", place, v)
-		}
-		if _, err := r.resource(id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// value resolves all that v holds. The place of v in the template goes into errors.
-func (r *resolver) value(v any, place string) (any, error) {
+// value resolves everything inside v.
+func (r *resolver) value(v any) (any, error) {
 	switch v := v.(type) {
 	case map[string]any:
-		if name, argument, ok, err := intrinsic(v, place); err != nil {
-			return nil, err
-		} else if ok {
-			return r.call(name, argument, place)
-		}
-		object := make(map[string]any, len(v))
-		for _, key := range sorted(v) {
-			value, err := r.value(v[key], place+"."+key)
-			if err != nil {
-				return nil, err
-			}
-			if _, absent := value.(noValue); !absent {
-				object[key] = value
+		for key, argument := range v {
+			isFunction := strings.HasPrefix(key, "Fn::")
+			switch {
+			case len(v) == 1 && (isFunction || key == "Ref"):
+				return r.call(key, argument)
+			case isFunction:
+				return nil, fmt.Errorf("%s must be the only key of its object", key)
 			}
 		}
-		return object, nil
+		return r.object(v)
 	case []any:
-		list := make([]any, 0, len(v))
+		list := make([]any, len(v))
 		for i, element := range v {
-			value, err := r.value(element, fmt.Sprintf("%s[%d]", place, i))
-			if err != nil {
-				return nil, err
-			}
-			if _, absent := value.(noValue); !absent {
-				list = append(list, value)
+			var err error
+			if list[i], err = r.value(element); err != nil {
+				return nil, at(fmt.Sprintf("[%d]", i), err)
 			}
 		}
 		return list, nil
@@ -212,61 +177,60 @@ func (r *resolver) value(v any, place string) (any, error) {
 	}
 }
 
-// intrinsic tells whether an object is a call of an intrinsic function: an object with this one key.
-func intrinsic(object map[string]any, place string) (name string, argument any, ok bool, err error) {
-	for key, v := range object {
-		switch {
-		case len(object) == 1 && (key == "Ref" || strings.HasPrefix(key, "Fn::")):
-			return key, v, true, nil
-		case strings.HasPrefix(key, "Fn::"):
-			return "", nil, false, fmt.Errorf("%s: %s must be the only key of its object", place, key)
+func (r *resolver) object(v map[string]any) (map[string]any, error) {
+	object := make(map[string]any, len(v))
+	for _, key := range sorted(v) {
+		var err error
+		if object[key], err = r.value(v[key]); err != nil {
+			return nil, at("."+key, err)
 		}
 	}
-	return "", nil, false, nil
+	return object, nil
 }
 
-func (r *resolver) call(name string, argument any, place string) (any, error) {
-	switch name {
-	case "Ref":
-		id, ok := argument.(string)
-		if !ok {
-			return nil, fmt.Errorf("%s: Ref takes a name", place)
-		}
-		return r.ref(id, place)
-	case "Fn::GetAtt":
-		return r.getAtt(argument, place)
-	case "Fn::Join":
-		return r.join(argument, place)
-	case "Fn::Split":
-		return r.split(argument, place)
-	case "Fn::Select":
-		return r.selectElement(argument, place)
-	case "Fn::Sub":
-		return r.sub(argument, place)
-	default:
-		return nil, unsupported(place, name)
-	}
-}
-
-func (r *resolver) ref(id, place string) (any, error) {
-	if strings.HasPrefix(id, "AWS::") {
-		return r.pseudoParameter(id, place)
-	}
-	if parameter, ok := r.parameters[id]; ok {
-		return parameterValue(id, parameter, place)
-	}
-	if _, ok := r.resources[id]; !ok {
-		return nil, fmt.Errorf("%s: refers to %s, which is neither a resource nor a parameter", place, id)
-	}
-	res, err := r.known(id, place)
+// text resolves a value that has to be text, or something that CloudFormation turns into text.
+func (r *resolver) text(v any) (string, error) {
+	value, err := r.value(v)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return res.Ref, nil
+	text, ok := scalar(value)
+	if !ok {
+		return "", errors.New("the value is not text")
+	}
+	return text, nil
 }
 
-func (r *resolver) pseudoParameter(name, place string) (any, error) {
-	switch name {
+// call returns the value of an intrinsic function.
+func (r *resolver) call(function string, argument any) (string, error) {
+	switch function {
+	case "Ref":
+		if id, ok := argument.(string); ok {
+			return r.ref(id)
+		}
+		return "", errors.New("Ref takes a name")
+	case "Fn::GetAtt":
+		if list, ok := argument.([]any); ok && len(list) == 2 {
+			id, idOK := list[0].(string)
+			attribute, attributeOK := list[1].(string)
+			if idOK && attributeOK {
+				return r.attribute(id, attribute)
+			}
+		}
+		return "", errors.New("Fn::GetAtt takes a list of a logical id and the name of an attribute")
+	case "Fn::Join":
+		text, err := r.join(argument)
+		return text, at(".Fn::Join", err)
+	case "Fn::Sub":
+		text, err := r.substitute(argument)
+		return text, at(".Fn::Sub", err)
+	default:
+		return "", unsupported(function)
+	}
+}
+
+func (r *resolver) ref(id string) (string, error) {
+	switch id {
 	case "AWS::Partition":
 		return r.env.Partition, nil
 	case "AWS::Region":
@@ -275,226 +239,86 @@ func (r *resolver) pseudoParameter(name, place string) (any, error) {
 		return r.env.AccountID, nil
 	case "AWS::StackName":
 		return r.env.StackName, nil
-	case "AWS::StackId":
-		return r.env.arn("cloudformation", "stack/"+r.env.StackName+"/"+stableUUID(r.env.StackName)), nil
 	case "AWS::URLSuffix":
 		return r.env.URLSuffix, nil
-	case "AWS::NoValue":
-		return noValue{}, nil
-	default:
-		return nil, unsupported(place, name)
 	}
+	if strings.HasPrefix(id, "AWS::") {
+		return "", unsupported(id)
+	}
+	if _, ok := r.template.Parameters[id]; ok {
+		return "", unsupported("parameter " + id)
+	}
+	res, err := r.target(id, id)
+	return res.Ref, err
 }
 
-// parameterValue is a parameter's default: nobody is there to give it another value.
-func parameterValue(id string, parameter map[string]any, place string) (any, error) {
-	typ, _ := parameter["Type"].(string)
-	if typ != "String" && typ != "Number" {
-		return nil, unsupported(place, fmt.Sprintf("parameter %s of the type %s", id, typ))
+func (r *resolver) attribute(id, name string) (string, error) {
+	res, err := r.target(id, id+"."+name)
+	if err != nil {
+		return "", err
 	}
-	value, ok := scalar(parameter["Default"])
+	value, ok := res.Attributes[name]
 	if !ok {
-		return nil, fmt.Errorf("%s: refers to parameter %s, which has no default", place, id)
+		return "", fmt.Errorf("refers to %s.%s, an attribute that the local run does not support for the type %s", id, name, res.Type)
 	}
 	return value, nil
 }
 
-// known resolves a resource that is referred to, whose Ref and attributes must therefore be known.
-func (r *resolver) known(id, place string) (Resource, error) {
+// target resolves a resource that a reference names, whose Ref and attributes must therefore be known.
+func (r *resolver) target(id, reference string) (Resource, error) {
+	if _, ok := r.template.Resources[id]; !ok {
+		return Resource{}, fmt.Errorf("refers to %s, and there is no resource %s", reference, id)
+	}
 	res, err := r.resource(id)
 	if err != nil {
 		return Resource{}, err
 	}
 	if _, ok := kinds[res.Type]; !ok {
-		return Resource{}, fmt.Errorf("%s: refers to %s, and resources of the type %s are not supported by the local run", place, id, res.Type)
+		return Resource{}, fmt.Errorf("refers to %s, and resources of the type %s are not supported by the local run", reference, res.Type)
 	}
 	return res, nil
 }
 
-func (r *resolver) getAtt(argument any, place string) (any, error) {
-	var id, attribute string
-	switch v := argument.(type) {
-	case string:
-		id, attribute, _ = strings.Cut(v, ".")
-	case []any:
-		if len(v) == 2 {
-			id, _ = v[0].(string)
-			attribute, _ = v[1].(string)
-		}
+func (r *resolver) join(argument any) (string, error) {
+	arguments, ok := argument.([]any)
+	if !ok || len(arguments) != 2 {
+		return "", errors.New("the function takes a list of two arguments")
 	}
-	if id == "" || attribute == "" {
-		return nil, fmt.Errorf("%s: Fn::GetAtt takes a logical id and the name of an attribute", place)
-	}
-	if _, ok := r.resources[id]; !ok {
-		return nil, fmt.Errorf("%s: refers to %s.%s, and there is no resource %s", place, id, attribute, id)
-	}
-	res, err := r.known(id, place)
-	if err != nil {
-		return nil, err
-	}
-	value, ok := res.Attributes[attribute]
+	delimiter, ok := arguments[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("%s: refers to %s.%s, an attribute that the local run does not support for the type %s", place, id, attribute, res.Type)
+		return "", at("[0]", errors.New("the delimiter is not text"))
 	}
-	return value, nil
-}
-
-func (r *resolver) join(argument any, place string) (any, error) {
-	place += ".Fn::Join"
-	arguments, err := pair(argument, place)
-	if err != nil {
-		return nil, err
-	}
-	delimiter, err := r.text(arguments[0], place+"[0]")
-	if err != nil {
-		return nil, err
-	}
-	list, err := r.list(arguments[1], place+"[1]")
-	if err != nil {
-		return nil, err
+	list, ok := arguments[1].([]any)
+	if !ok {
+		if _, err := r.value(arguments[1]); err != nil { // a function that returns a list
+			return "", at("[1]", err)
+		}
+		return "", at("[1]", errors.New("the value is not a list"))
 	}
 	texts := make([]string, len(list))
-	for i, v := range list {
-		var ok bool
-		if texts[i], ok = scalar(v); !ok {
-			return nil, fmt.Errorf("%s[1][%d]: it is no text", place, i)
+	for i, element := range list {
+		var err error
+		if texts[i], err = r.text(element); err != nil {
+			return "", at(fmt.Sprintf("[1][%d]", i), err)
 		}
 	}
 	return strings.Join(texts, delimiter), nil
 }
 
-func (r *resolver) split(argument any, place string) (any, error) {
-	place += ".Fn::Split"
-	arguments, err := pair(argument, place)
-	if err != nil {
-		return nil, err
-	}
-	delimiter, err := r.text(arguments[0], place+"[0]")
-	if err != nil {
-		return nil, err
-	}
-	text, err := r.text(arguments[1], place+"[1]")
-	if err != nil {
-		return nil, err
-	}
-	if delimiter == "" {
-		return nil, fmt.Errorf("%s[0]: the delimiter is empty", place)
-	}
-	var list []any
-	for part := range strings.SplitSeq(text, delimiter) {
-		list = append(list, part)
-	}
-	return list, nil
-}
-
-func (r *resolver) selectElement(argument any, place string) (any, error) {
-	place += ".Fn::Select"
-	arguments, err := pair(argument, place)
-	if err != nil {
-		return nil, err
-	}
-	text, err := r.text(arguments[0], place+"[0]")
-	if err != nil {
-		return nil, err
-	}
-	list, err := r.list(arguments[1], place+"[1]")
-	if err != nil {
-		return nil, err
-	}
-	index, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s[0]: %q is no index", place, text)
-	}
-	if index < 0 || index >= len(list) {
-		return nil, fmt.Errorf("%s: there is no element %d in a list of %d", place, index, len(list))
-	}
-	return list[index], nil
-}
-
-func (r *resolver) sub(argument any, place string) (any, error) {
-	place += ".Fn::Sub"
-	values := map[string]any{}
-	if list, ok := argument.([]any); ok {
-		if len(list) != 2 {
-			return nil, fmt.Errorf("%s: it takes a text, or a text and an object", place)
-		}
-		object, ok := list[1].(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("%s[1]: it is no object", place)
-		}
-		for _, name := range sorted(object) {
-			var err error
-			if values[name], err = r.value(object[name], place+"[1]."+name); err != nil {
-				return nil, err
-			}
-		}
-		argument = list[0]
-	}
+func (r *resolver) substitute(argument any) (string, error) {
 	text, ok := argument.(string)
 	if !ok {
-		return nil, fmt.Errorf("%s: it takes a text, or a text and an object", place)
+		return "", unsupported("anything but text")
 	}
-	var failed error
-	text = placeholder.ReplaceAllStringFunc(text, func(match string) string {
-		name := match[2 : len(match)-1]
-		if failed != nil {
-			return match
-		}
+	return replacePlaceholders(text, func(name string) (string, error) {
 		if literal, ok := strings.CutPrefix(name, "!"); ok {
-			return "${" + literal + "}"
+			return "${" + literal + "}", nil
 		}
-		value, ok := values[name]
-		switch {
-		case ok:
-		case strings.Contains(name, "."):
-			value, failed = r.getAtt(name, place)
-		default:
-			value, failed = r.ref(name, place)
+		if id, attribute, ok := strings.Cut(name, "."); ok {
+			return r.attribute(id, attribute)
 		}
-		if failed != nil {
-			return match
-		}
-		s, ok := scalar(value)
-		if !ok {
-			failed = fmt.Errorf("%s: the value of %s is no text", place, match)
-		}
-		return s
+		return r.ref(name)
 	})
-	return text, failed
-}
-
-// text resolves a value that has to be a text, or something that CloudFormation turns into one.
-func (r *resolver) text(v any, place string) (string, error) {
-	value, err := r.value(v, place)
-	if err != nil {
-		return "", err
-	}
-	s, ok := scalar(value)
-	if !ok {
-		return "", fmt.Errorf("%s: it is no text", place)
-	}
-	return s, nil
-}
-
-func (r *resolver) list(v any, place string) ([]any, error) {
-	value, err := r.value(v, place)
-	if err != nil {
-		return nil, err
-	}
-	list, ok := value.([]any)
-	if !ok {
-		return nil, fmt.Errorf("%s: it is no list", place)
-	}
-	return list, nil
-}
-
-// pair returns the two arguments of a function that takes two.
-func pair(argument any, place string) ([]any, error) {
-	list, ok := argument.([]any)
-	if !ok || len(list) != 2 {
-		return nil, fmt.Errorf("%s: it takes a list of two arguments", place)
-	}
-	return list, nil
 }
 
 // scalar returns a value as the text that CloudFormation would make of it.
@@ -511,8 +335,36 @@ func scalar(v any) (string, bool) {
 	}
 }
 
-func unsupported(place, what string) error {
-	return fmt.Errorf("%s: %s is not supported by the local run", place, what)
+// A placeError is an error at a place in the template, such as "Resources.Queue.Properties.Tags[0]".
+type placeError struct {
+	place    string
+	err      error
+	complete bool // the place begins with a section of the template
+}
+
+func (e *placeError) Error() string {
+	if inner, ok := e.err.(*placeError); ok {
+		return e.place + inner.Error()
+	}
+	return e.place + ": " + e.err.Error()
+}
+
+// at puts a step before the place of an error, as the error returns from there.
+func at(step string, err error) error {
+	if e, ok := err.(*placeError); err == nil || ok && e.complete {
+		return err
+	}
+	return &placeError{place: step, err: err}
+}
+
+func unsupported(what string) error {
+	return fmt.Errorf("%s is not supported by the local run", what)
+}
+
+func decodeJSON(text []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // so that numbers turn into text without a change
+	return d.Decode(v)
 }
 
 func sorted[V any](m map[string]V) []string {

@@ -31,8 +31,8 @@ type Resource struct {
 	LogicalID     string
 	Type          string            // such as "AWS::Lambda::Function"
 	ConstructPath string            // such as "StockTrading/BuyStockLambda/Resource"; empty if the app left no metadata
-	Ref           string            // what Ref returns; empty for a type that this package does not know
-	Attributes    map[string]string // what Fn::GetAtt returns; empty for a type that this package does not know
+	Ref           string            // what Ref returns; empty for a type that is not supported
+	Attributes    map[string]string // what Fn::GetAtt returns; empty for a type that is not supported
 	Properties    map[string]any    // numbers as json.Number
 }
 
@@ -57,7 +57,7 @@ func (s *Stack) ByType(typ string) []Resource {
 // ByARN returns the resource with an ARN.
 func (s *Stack) ByARN(arn string) (Resource, bool) {
 	for _, r := range s.Resources {
-		if k, known := kinds[r.Type]; known && k.arn != "" && r.Attributes[k.arn] == arn {
+		if k, ok := kinds[r.Type]; ok && k.arn != "" && r.Attributes[k.arn] == arn {
 			return r, true
 		}
 	}
@@ -86,22 +86,30 @@ func (r Resource) Definition() (string, error) {
 		return "", fmt.Errorf("read definition of %s: it has no DefinitionString", r.LogicalID)
 	}
 	substitutions, _ := r.Properties["DefinitionSubstitutions"].(map[string]any)
-	var failed error
-	text = placeholder.ReplaceAllStringFunc(text, func(match string) string {
-		name := match[2 : len(match)-1]
+	text, err := replacePlaceholders(text, func(name string) (string, error) {
 		value, ok := substitutions[name]
 		if !ok {
-			failed = cmp.Or(failed, fmt.Errorf("read definition of %s: %s has no substitution", r.LogicalID, match))
-			return match
+			return "", fmt.Errorf("${%s} has no substitution", name)
 		}
 		s, ok := scalar(value)
 		if !ok {
-			failed = cmp.Or(failed, fmt.Errorf("read definition of %s: the substitution of %s is neither text nor a number", r.LogicalID, match))
+			return "", fmt.Errorf("the substitution of ${%s} is neither text nor a number", name)
 		}
-		return s
+		return s, nil
 	})
-	if failed != nil {
-		return "", failed
+	if err != nil {
+		return "", fmt.Errorf("read definition of %s: %w", r.LogicalID, err)
 	}
 	return text, nil
+}
+
+// replacePlaceholders replaces each ${name} in a text and returns the first error.
+func replacePlaceholders(text string, replace func(name string) (string, error)) (string, error) {
+	var failed error
+	text = placeholder.ReplaceAllStringFunc(text, func(match string) string {
+		replacement, err := replace(match[2 : len(match)-1])
+		failed = cmp.Or(failed, err)
+		return replacement
+	})
+	return text, failed
 }
