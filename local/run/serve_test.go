@@ -538,7 +538,7 @@ func TestToolMissing(t *testing.T) {
 	defer func() { prepare = localtest.PrepareContext }()
 	var out localtest.Buffer
 	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
-	if want := "install Node 20 or newer from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
+	if want := "install Node.js 22 or later from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitUsage, want, &out)
 	}
 }

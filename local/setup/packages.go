@@ -23,7 +23,7 @@ func Packages(ctx context.Context, root string, p *Progress) error {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return missing("install the npm packages: there is no npm on the PATH; it comes with Node %d or newer, from https://nodejs.org", minNode)
+		return missing("install the npm packages: there is no npm on the PATH; %s, which brings npm", nodeAdvice)
 	}
 	s := p.Step("Installing the npm packages", "once for each package-lock.json")
 	err = installPackages(ctx, npm, root, s)

@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	module  = "stocktrading"
-	minNode = 20
+	module     = "stocktrading"
+	minNode    = 20 // works, but has reached its end of life
+	nodeAdvice = "install Node.js 22 or later from https://nodejs.org"
 )
 
 // ErrTool is in the chain of an error that says which tool has to be installed.
@@ -71,7 +72,7 @@ func moduleOf(text string) string {
 func Node(ctx context.Context) (string, error) {
 	path, err := exec.LookPath("node")
 	if err != nil {
-		return "", missing("find Node: there is no node on the PATH; install Node %d or newer from https://nodejs.org", minNode)
+		return "", missing("find Node: there is no node on the PATH; %s", nodeAdvice)
 	}
 	output, problem, err := command{path: path, args: []string{"--version"}}.run(ctx)
 	if err != nil {
@@ -81,10 +82,10 @@ func Node(ctx context.Context) (string, error) {
 	text, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	major, err := strconv.Atoi(text)
 	if err != nil {
-		return "", missing("find Node: %s says that its version is %q; install Node %d or newer from https://nodejs.org", path, version, minNode)
+		return "", missing("find Node: %s says that its version is %q; %s", path, version, nodeAdvice)
 	}
 	if major < minNode {
-		return "", missing("find Node: %s is Node %s, which is too old; install Node %d or newer from https://nodejs.org", path, version, minNode)
+		return "", missing("find Node: %s is Node %s, which is too old; %s", path, version, nodeAdvice)
 	}
 	return path, nil
 }

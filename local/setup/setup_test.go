@@ -157,8 +157,8 @@ func TestNode(t *testing.T) {
 	tests := []struct{ name, says, err string }{
 		{"oldest", "v20.0.0", ""},
 		{"newer", "v102.3.4", ""},
-		{"too old", "v18.20.8", "is Node v18.20.8, which is too old; install Node 20 or newer from https://nodejs.org"},
-		{"no version", "none", `says that its version is "none"; install Node 20 or newer from https://nodejs.org`},
+		{"too old", "v18.20.8", "is Node v18.20.8, which is too old; install Node.js 22 or later from https://nodejs.org"},
+		{"no version", "none", `says that its version is "none"; install Node.js 22 or later from https://nodejs.org`},
 		{"broken", "", "--version: exit status 1\na warning"},
 	}
 	for _, tt := range tests {
@@ -189,11 +189,11 @@ func TestMissingPrograms(t *testing.T) {
 	}{
 		{
 			"node", func() error { _, err := Node(t.Context()); return err },
-			"find Node: there is no node on the PATH; install Node 20 or newer from https://nodejs.org",
+			"find Node: there is no node on the PATH; install Node.js 22 or later from https://nodejs.org",
 		},
 		{
 			"npm", func() error { return Packages(t.Context(), root, nil) },
-			"install the npm packages: there is no npm on the PATH; it comes with Node 20 or newer, from https://nodejs.org",
+			"install the npm packages: there is no npm on the PATH; install Node.js 22 or later from https://nodejs.org, which brings npm",
 		},
 		{
 			"go for the functions", func() error { return BuildFunctions(t.Context(), root, t.TempDir(), nil) },
