@@ -21,6 +21,7 @@ func TestHalfARequest(t *testing.T) {
 	system.SetRequestTime(t, requestTime)
 	r := start(t, nil, nil)
 	address := strings.TrimPrefix(r.Endpoint(), "http://")
+	connections := map[string]net.Conn{}
 	for _, sent := range []string{
 		"POST / HT",
 		"POST / HTTP/1.1\r\nHost: " + address + "\r\nContent-Length: 9\r\n\r\nhalf",
@@ -35,6 +36,9 @@ func TestHalfARequest(t *testing.T) {
 		if _, err := io.WriteString(c, sent); err != nil {
 			t.Fatal(err)
 		}
+		connections[sent] = c
+	}
+	for sent, c := range connections {
 		c.SetReadDeadline(time.Now().Add(5 * time.Second))
 		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("the connection stays open after %q", sent)

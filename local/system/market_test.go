@@ -228,6 +228,7 @@ func TestMarket(t *testing.T) {
 		r.approve(t, wait)
 		checkReport(t, r, arn, wait.Quote.QuoteID, failed("Buy Stock", "OrderUnknown", "unknown"), "it does not accept the keys of the secret")
 	})
+	t.Run("keys for the functions alone", r.keepsItsSecret)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	said, err := json.Marshal(map[string]any{"events": r.events, "notifications": r.notifications, "logs": r.logs})
@@ -403,8 +404,7 @@ func TestEndpointAsksForItsToken(t *testing.T) {
 
 // The endpoint gives the keys to the functions alone: not to an administrator, and not to
 // whoever calls with the access key of a function.
-func TestSecretsAreTheFunctions(t *testing.T) {
-	r := startMarket(t, broker.New(broker.Config{}), nil)
+func (r *running) keepsItsSecret(t *testing.T) {
 	role := ""
 	for _, resource := range r.Stack().ByType("AWS::IAM::Role") {
 		if strings.Contains(resource.ConstructPath, "/BuyStock") {
