@@ -98,16 +98,16 @@ func (p *problems) onlyKeys(what string, fields map[string]any, known ...string)
 
 func checkResources(tpl template) (found problems) {
 	want := map[string]int{
-		"AWS::Lambda::Function":            5,
+		"AWS::Lambda::Function":            len(functionNames),
 		"AWS::Lambda::EventSourceMapping":  1,
 		"AWS::SQS::Queue":                  1,
 		"AWS::SQS::QueuePolicy":            1,
 		"AWS::SNS::Topic":                  1,
 		"AWS::SNS::TopicPolicy":            1,
 		"AWS::StepFunctions::StateMachine": 1,
-		"AWS::IAM::Role":                   6,
+		"AWS::IAM::Role":                   len(functionNames) + 1,
 		"AWS::IAM::ManagedPolicy":          1,
-		"AWS::Logs::LogGroup":              5,
+		"AWS::Logs::LogGroup":              len(functionNames),
 		"AWS::CloudWatch::Alarm":           4,
 	}
 	got := map[string]int{}
@@ -131,7 +131,8 @@ func checkNames(tpl template) (found problems) {
 	return found
 }
 
-var functionNames = []string{"CheckStockPrice", "GenerateBuySellRecommendation", "RequestHumanApproval", "BuyStock", "SellStock"}
+var functionNames = append([]string{"CheckStockPrice", "GenerateBuySellRecommendation", "RequestHumanApproval", "BuyStock", "SellStock"},
+	slices.Sorted(maps.Keys(addedFunctions))...)
 
 func checkFunctions(tpl template) (found problems) {
 	owners := map[string]string{} // of code
@@ -164,7 +165,7 @@ func checkFunctions(tpl template) (found problems) {
 			found.add("%s has no description", name)
 		}
 		found.onlyKeys(name, p, "Runtime", "Architectures", "Handler", "Timeout", "MemorySize", "LoggingConfig", "Role", "Description", "Code", "Environment")
-		var variables []string
+		variables := addedFunctions[name].environment
 		if name == "RequestHumanApproval" {
 			variables = []string{"APPROVAL", "TOPIC_ARN"}
 		}
@@ -247,6 +248,7 @@ func checkPermissions(tpl template) (found problems) {
 	for _, action := range []string{"states:DescribeExecution", "states:GetExecutionHistory"} {
 		want = append(want, permission{"ApproverPolicy", action, "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:StockTradingStateMachine.Name:*"})
 	}
+	want = append(want, addedPermissions...)
 	got := tpl.permissions()
 	for _, p := range got {
 		if !slices.Contains(want, p) {
@@ -437,6 +439,9 @@ func checkStateMachine(tpl template) (found problems) {
 		"SellStock":                     "SellStockLambda.Arn",
 		"ReportResultTopic":             "ReportResultSnsTopic",
 	}
+	for name := range addedFunctions {
+		want[name] = name + "Lambda.Arn"
+	}
 	got := map[string]any{}
 	for name, value := range object(m.Properties["DefinitionSubstitutions"]) {
 		got[name] = render(value)
@@ -480,14 +485,22 @@ func checkOriginal(tpl template) (found problems) {
 	object(original.States["Request Human Approval"]["Parameters"])["QueueUrl"] = "${RequestHumanApprovalQueue}"
 	object(original.States["Report Result"]["Parameters"])["TopicArn"] = "${ReportResultTopic}"
 
-	ours := tpl.definition()
+	ours, order := tpl.definition(), stateOrder([]byte(tpl.definitionText()))
+	for _, added := range addedFunctions {
+		for _, state := range ours.States {
+			if state["Next"] == added.state {
+				state["Next"] = ours.States[added.state]["Next"]
+			}
+		}
+		order = slices.DeleteFunc(order, func(name string) bool { return name == added.state })
+	}
 	if ours.StartAt != original.StartAt {
 		found.add("starts at %s, want %s", ours.StartAt, original.StartAt)
 	}
 	for name, state := range original.States {
 		compareState(&found, name, ours.States[name], state)
 	}
-	order, wantOrder := stateOrder([]byte(tpl.definitionText())), stateOrder(text)
+	wantOrder := stateOrder(text)
 	if !slices.Equal(order[:min(len(order), len(wantOrder))], wantOrder) {
 		found.add("the states begin with %q, want the original's %q", order, wantOrder)
 	}
@@ -600,6 +613,16 @@ var (
 	}
 )
 
+// permanentErrors are those of a state's errors that no later attempt would change.
+func permanentErrors(state string) []string {
+	for _, added := range addedFunctions {
+		if added.state == state {
+			return added.permanent
+		}
+	}
+	return lasting[state]
+}
+
 // burst is how long, in seconds, Lambda may throttle a function before its state gives up.
 const burst = 300
 
@@ -613,8 +636,9 @@ func checkTasks(tpl template) (found problems) {
 			found.add("%s has no timeout", name)
 		}
 		var want []string
-		if errors := lasting[name]; errors != nil {
-			want = append(want, fmt.Sprint(errors))
+		permanent := permanentErrors(name)
+		if permanent != nil {
+			want = append(want, fmt.Sprint(permanent))
 		}
 		switch {
 		case name == "Request Human Approval":
@@ -631,7 +655,7 @@ func checkTasks(tpl template) (found problems) {
 		for i, retry := range objects(state["Retry"]) {
 			names := errorNames(retry)
 			got = append(got, fmt.Sprint(names))
-			if i == 0 && lasting[name] != nil {
+			if i == 0 && permanent != nil {
 				if number(retry["MaxAttempts"]) != 0 {
 					found.add("%s: the first retrier must keep %v from being retried: %v", name, names, retry)
 				}

@@ -23,7 +23,7 @@ type mutant struct {
 var mutants = []mutant{
 	// Resources.
 	{
-		"a sixth function", "resources are the sample's", "AWS::Lambda::Function:6",
+		"a sixth function", "resources are the sample's", fmt.Sprintf("AWS::Lambda::Function:%d", len(functionNames)+1),
 		func(s specimen) { s.Resources["Sixth"] = resource{Type: "AWS::Lambda::Function"} },
 	},
 	{

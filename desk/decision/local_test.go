@@ -34,6 +34,8 @@ type localRun struct {
 	reports sync.Map // the outcome and what was traded, by the execution's ARN
 }
 
+var placeholder = regexp.MustCompile(`\$\{(\w+)\}`)
+
 func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 	t.Helper()
 	root := localtest.Look(t, "local/states") // with the interpreter's bridge
@@ -51,16 +53,13 @@ func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 		Node: "node", Dir: filepath.Join(root, "local", "states"), Valid: valid,
 		ARN: sfntest.Machine, Name: "StockTrading", RoleARN: "arn:aws:iam::123456789012:role/StockTrading",
 		Run: l.perform,
-		Definition: []byte(strings.NewReplacer(
+		// Every placeholder that is not listed is a function's.
+		Definition: placeholder.ReplaceAll([]byte(strings.NewReplacer(
 			`"${ExecutionTimeoutSeconds}"`, "3600",
 			`"${ApprovalTimeoutSeconds}"`, fmt.Sprint(approvalSeconds),
-			"${CheckStockPrice}", function+"CheckStockPrice",
-			"${GenerateBuySellRecommendation}", function+"GenerateBuySellRecommendation",
-			"${BuyStock}", function+"BuyStock",
-			"${SellStock}", function+"SellStock",
 			"${RequestHumanApprovalQueue}", "https://sqs.eu-west-1.amazonaws.com/123456789012/Approvals",
 			"${ReportResultTopic}", "arn:aws:sns:eu-west-1:123456789012:Reports",
-		).Replace(string(definition))),
+		).Replace(string(definition))), []byte(function+"$1")),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,18 +15,17 @@ import (
 
 const quote = `{"stock_price":30,"symbol":"AMZN","qty":3,"quote_id":"q-1","quoted_at":"2026-01-02T03:04:05Z"}`
 
-// stockTrading is the project's own definition with its placeholders replaced.
+var placeholder = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// stockTrading is the project's own definition with its placeholders replaced: each that is
+// not listed is a function's.
 func stockTrading(t *testing.T, approvalTimeout string) string {
-	return strings.NewReplacer(
+	return placeholder.ReplaceAllString(strings.NewReplacer(
 		`"${ExecutionTimeoutSeconds}"`, "3600",
 		`"${ApprovalTimeoutSeconds}"`, approvalTimeout,
-		"${CheckStockPrice}", function+"CheckStockPrice",
-		"${GenerateBuySellRecommendation}", function+"GenerateBuySellRecommendation",
-		"${BuyStock}", function+"BuyStock",
-		"${SellStock}", function+"SellStock",
 		"${RequestHumanApprovalQueue}", "https://sqs.eu-west-1.amazonaws.com/123456789012/Approvals",
 		"${ReportResultTopic}", "arn:aws:sns:eu-west-1:123456789012:Reports",
-	).Replace(readFile(t))
+	).Replace(readFile(t)), function+"$1")
 }
 
 // market performs the tasks of the project's state machine.
@@ -178,6 +178,12 @@ func TestStockTrading(t *testing.T) {
 			return m.(*market).run(ctx, task)
 		}, quickly)
 	}
+	expected := map[string]bool{} // all states that a test names: another one was added, as a recipe of docs/make-it-yours.md does
+	for _, test := range tests {
+		for _, state := range test.path {
+			expected[state] = true
+		}
+	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := &market{recommend: test.recommend, fail: test.fail, attempts: map[string]int{}, tokens: make(chan string, 4)}
@@ -211,7 +217,7 @@ func TestStockTrading(t *testing.T) {
 			if x.Status != want || x.Error != test.error || x.Cause != test.cause {
 				t.Errorf("got %s with error %q and cause %q, want %s with %q and %q", x.Status, x.Error, x.Cause, want, test.error, test.cause)
 			}
-			if diff := gocmp.Diff(test.path, path(history(t, e, arn))); diff != "" {
+			if diff := gocmp.Diff(test.path, slices.DeleteFunc(path(history(t, e, arn)), func(state string) bool { return !expected[state] })); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
 			var report struct {

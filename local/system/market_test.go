@@ -96,7 +96,7 @@ func TestMarket(t *testing.T) {
 		"place KEYS":   {broker.ReplyLost},
 		"find KEYS":    {broker.Denied},
 	}}
-	power, shares := decimal.NewFromInt(100_000), 5
+	power, shares := decimal.NewFromInt(50_000), 5
 	b := broker.New(broker.Config{
 		Stock: func(symbol string) (broker.Stock, bool) {
 			s := broker.Stock{Latest: 187.12, PreviousClose: 190.5, Liquidity: -1}
@@ -106,7 +106,7 @@ func TestMarket(t *testing.T) {
 			case "NONE":
 				s.Liquidity = 0
 			case "RICH":
-				s.Latest = 100_000
+				s.Latest = 30_000
 			case "UP":
 				s.PreviousClose = 180
 			}

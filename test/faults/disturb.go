@@ -24,7 +24,8 @@ import (
 	"stocktrading/local/system"
 )
 
-// placeOf tells which place a function is, by its name or ARN, and places for what is none.
+// placeOf tells which place a function is, by its name or ARN, and places for one that was added
+// to the sample's, which is not disturbed.
 func placeOf(function string) place {
 	for name, at := range map[string]place{
 		"CheckStockPriceLambda":               placeQuote,
@@ -47,6 +48,9 @@ func (r *run) kill(function string, payload []byte, at functions.Moment) bool {
 		f = killedAfter
 	}
 	where := placeOf(function)
+	if where == places {
+		return false
+	}
 	concerned := []*execution{r.bySymbol[symbolOf(payload)]}
 	if where == placeNotifier {
 		concerned = r.requesters(payload)

@@ -103,6 +103,9 @@ type trade struct{ ID, Side, Symbol, Price, Qty string }
 
 // next returns the fault of the next attempt at a place.
 func (x *execution) next(at place) fault {
+	if at == places {
+		return nothing
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	i := x.attempts[at]

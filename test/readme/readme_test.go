@@ -4,6 +4,8 @@ package readme
 
 import (
 	"context"
+	"flag"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stocktrading/local/localtest"
+	"stocktrading/stacks/config"
 )
 
 // What is done with a command: a terminal that asks gets an answer by -decision.
@@ -52,7 +55,10 @@ var commands = []struct{ line, how string }{
 	{`AWS_ACCESS_KEY_ID=developer aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{"symbol":"AMZN","qty":5}'`, "by TestCommandLine"},
 	{"go run ./desk", "by TestCommandLine"},
 	// docs/make-it-yours.md
-	{"go run ./local -decision approve", "by TestSixthFunction"},
+	{"go test ./test -update", "by TestRecipes"},
+	{"git diff test docs", "shows what that has changed"},
+	{"go run ./local -decision approve", "by TestRecipes"},
+	{"go run ./local -c costCenter=research -decision approve", "by TestRecipes"},
 	{"npx cdk deploy --profile test -c approval=automatic", account},
 	{"npx cdk deploy --profile production -c approverEmail=desk@example.com -c approvalTimeout=8h", account},
 	// docs/real-market.md
@@ -156,21 +162,89 @@ for file in $(ls -A); do
 	esac
 done`
 
-// Whoever follows the recipe for a sixth function to the letter has one.
-func TestSixthFunction(t *testing.T) {
+var everyTest = flag.Bool("every-test", false, "after the recipes run every test but this package's, as .ci/run does; it takes minutes")
+
+// Whoever follows the recipes of docs/make-it-yours.md to the letter ends with a system that
+// does what they say, and with green tests: those of the template, and with -every-test all. Each patch can be applied by itself; here all are
+// in one copy. One that the project itself has followed already is left out.
+func TestRecipes(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not installed")
 	}
+	patches := blocks(t, filepath.Join(root(t), "docs", "make-it-yours.md"), "diff")
+	if len(patches) == 0 {
+		t.Fatal("the recipes have no patches")
+	}
 	succeed(t, root(t), nil, copyProject)
 	project := filepath.Join(root(t), ".build", "test", "recipe")
-	patches := blocks(t, filepath.Join(root(t), "docs", "make-it-yours.md"), "diff")
-	if len(patches) != 1 {
-		t.Fatalf("the recipes have %d patches, want 1", len(patches))
+	env := []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(project), "CDK_VALIDATION=false"}
+	for i, patch := range patches {
+		patches[i] = "git apply --check --reverse - 2>/dev/null <<'PATCH' || git apply $1 - <<'PATCH'\n" + patch + "PATCH\n" + patch + "PATCH\n"
+		succeed(t, project, env, "set -- --check\n"+patches[i])
 	}
-	succeed(t, project, []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(project)}, "git apply <<'PATCH'\n"+patches[0]+"PATCH\n")
-	if out := succeed(t, project, nil, "go run ./local -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
+	for _, patch := range patches {
+		succeed(t, project, env, patch)
+	}
+	succeed(t, project, env, "go test ./test -update")
+	if *everyTest {
+		succeed(t, project, env, "go test $(go list ./... | grep -v test/readme)")
+	}
+	if out := succeed(t, project, env, "go run ./local -c costCenter=research -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
 		t.Errorf("the new state did not run:\n%s", out)
 	}
+}
+
+// The README's table has every configuration key.
+func TestConfigurationKeys(t *testing.T) {
+	text := readme(t)
+	for _, key := range config.Keys() {
+		if !strings.Contains(text, "\n| `"+key+"` |") {
+			t.Errorf("the README's table of the configuration lacks %s", key)
+		}
+	}
+}
+
+// Each message that the README quotes under Troubleshooting is one that the code gives. What
+// differs from case to case, a number or …, is a verb of a format there.
+func TestTroubleshooting(t *testing.T) {
+	var source strings.Builder
+	for _, dir := range []string{"cdk.json", "desk", "lambdas", "local", "stacks"} {
+		err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			source.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, section, _ := strings.Cut(readme(t), "\n## Troubleshooting\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	quoted := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| (.*?) \|`).FindAllStringSubmatch(section, -1) {
+		for _, message := range regexp.MustCompile("`(.+?)`").FindAllStringSubmatch(row[1], -1) {
+			quoted++
+			format := regexp.MustCompile(`…|\d+`).ReplaceAllString(regexp.QuoteMeta(message[1]), `%[sdqv]`)
+			if !regexp.MustCompile(format).MatchString(source.String()) {
+				t.Errorf("no message is %s", message[1])
+			}
+		}
+	}
+	if quoted == 0 {
+		t.Error("the README quotes no message")
+	}
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // succeed runs commands of a shell and returns what they wrote.
