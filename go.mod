@@ -10,6 +10,7 @@ ignore ./cdk.out
 
 require (
 	github.com/Admiral-Piett/goaws v0.5.4
+	github.com/alecthomas/kong v1.17.0
 	github.com/alpacahq/alpaca-trade-api-go/v3 v3.9.1
 	github.com/aws/aws-cdk-go/awscdk/v2 v2.270.0
 	github.com/aws/aws-lambda-go v1.55.0

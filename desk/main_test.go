@@ -38,7 +38,12 @@ type person struct {
 func (p person) runs(t *testing.T, s *sfntest.Service, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder
-	in := strings.NewReader(p.in)
+	var in io.Reader = strings.NewReader(p.in)
+	if p.in == "wait" {
+		waiting, close := io.Pipe()
+		defer close.Close()
+		in = waiting
+	}
 	ctx := t.Context()
 	if p.ctx != nil {
 		ctx = p.ctx
@@ -76,29 +81,28 @@ func waiting() *sfntest.Service {
 	return s
 }
 
-const shown = `  Execution       order-1
-  Market          simulated, nothing real is traded
-  Recommendation  sell
-  Symbol          AMZN
-  Price           $62
-  Quantity        5
-  Total           $310
-  Quoted at       2026-01-02T03:04:05Z
-  Waiting         1m0s, since 1999-12-31T23:59:00Z
-  Left            59m0s, until 2000-01-01T00:59:00Z
+const shown = `  Recommended sell 5 AMZN, $310 in all
+  Price       $62
+  Quoted      0s ago, at 2026-01-02 03:04 UTC
+  Market      simulated, nothing real is traded
+  Waiting     1m, since 1999-12-31 23:59 UTC
+  Left        59m, until 00:59 UTC
+  Execution   order-1
 `
 
 func TestRun(t *testing.T) {
 	const (
-		table     = "MARKET     SYMBOL  PRICE  QTY  TOTAL  RECOMMENDED  WAITING  LEFT   EXECUTION\nsimulated  AMZN      $62    5   $310  sell         1m0s     59m0s  order-1\n\n"
-		sells     = "\nThis approves the recommendation and sells 5 AMZN at $62, total $310.\n"
-		buys      = "\nThis goes against the recommendation and buys 5 AMZN at $62, total $310.\n"
-		declines  = "\nThis declines the recommendation. Nothing is traded.\n"
+		table     = "MARKET     SYMBOL  PRICE  QTY  TOTAL  RECOMMENDED  WAITING  LEFT  EXECUTION\nsimulated  AMZN      $62    5   $310  sell         1m       59m   order-1\n\n"
+		sells     = "\nSell 5 AMZN at $62, $310 in all, as recommended.\n"
+		buys      = "\nBuy 5 AMZN at $62, $310 in all, against the recommendation to sell.\n"
+		declines  = "\nDecline to sell 5 AMZN at $62, $310 in all; nothing is traded.\n"
 		approved  = "Approved by jo at 00:00 UTC.\n"
 		bought    = "Changed to buy by jo at 00:00 UTC. It buys now.\n"
 		declined  = "Declined by jo at 00:00 UTC: too expensive. Nothing was traded.\n"
 		question  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
-		help      = `; "go run ./desk -h" shows what can be` + "\n"
+		why       = "Why (Enter for no reason)? "
+		sure      = "Type y to send it, or Enter to go back: "
+		help      = `; "go run ./desk --help" shows what can be` + "\n"
 		elsewhere = "arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading"
 	)
 	both := person{terminals: "in out"}
@@ -112,20 +116,18 @@ func TestRun(t *testing.T) {
 		sent   string // the calls that were made to send
 	}{
 		{name: "list", stdout: table + "To decide: go run ./desk NAME\n"},
-		{name: "list of a named state machine", who: person{env: map[string]string{}}, args: []string{"-state-machine", sfntest.Machine}, stdout: table + "To decide: go run ./desk -state-machine " + sfntest.Machine + " NAME\n"},
-		{name: "help", args: []string{"-h"}, stdout: usage},
-		{name: "help after words", args: []string{"approve", "order-1", "--help"}, stdout: usage},
+		{name: "list of a named state machine", who: person{env: map[string]string{}}, args: []string{"--state-machine", sfntest.Machine}, stdout: table + "To decide: go run ./desk --state-machine " + sfntest.Machine + " NAME\n"},
 
 		{name: "approve", args: []string{"approve", "order-1"}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
 		{name: "approve by ARN, without a state machine", who: person{env: map[string]string{}}, args: []string{"approve", sfntest.Arn("order-1")}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
 		{name: "approve by ARN, whatever the environment names", who: person{env: map[string]string{"STATE_MACHINE_ARN": elsewhere}}, args: []string{"approve", sfntest.Arn("order-1")}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
 		{name: "sell as recommended", args: []string{"sell", "order-1"}, stdout: shown + sells + approved, sent: "SendTaskSuccess"},
 		{name: "buy instead", args: []string{"buy", "order-1"}, stdout: shown + buys + bought, sent: "SendTaskFailure"},
-		{name: "decline, flags last", args: []string{"decline", "order-1", "-reason", "too expensive"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
-		{name: "decline, flags between", args: []string{"decline", "-reason=too expensive", "order-1", "-state-machine", sfntest.Machine}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
-		{name: "decline, flags first", args: []string{"-reason", "too expensive", "decline", "--", "order-1"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+		{name: "decline, flags last", args: []string{"decline", "order-1", "--reason", "too expensive"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+		{name: "decline, flags between", args: []string{"decline", "--reason=too expensive", "order-1", "--state-machine", sfntest.Machine}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
+		{name: "decline, flags first", args: []string{"--state-machine", sfntest.Machine, "decline", "--reason", "too expensive", "--", "order-1"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
 
-		{name: "ask", who: person{terminals: "in out", in: "a\n"}, args: []string{"order-1"}, stdout: shown + question + sells[1:] + approved, sent: "SendTaskSuccess"},
+		{name: "ask", who: person{terminals: "in out", in: "a\n\ny\n"}, args: []string{"order-1"}, stdout: shown + question + sells + why + sure + approved, sent: "SendTaskSuccess"},
 		{name: "ask and quit", who: person{terminals: "in out", in: "q\n"}, args: []string{"order-1"}, stdout: shown + question + "Nothing was sent. order-1 still waits.\n"},
 		{name: "ask and end", who: both, args: []string{"order-1"}, stdout: shown + question + "\nNothing was sent. order-1 still waits.\n"},
 		{
@@ -134,38 +136,54 @@ func TestRun(t *testing.T) {
 			stderr: "desk: there is no terminal to ask at" + help,
 		},
 		{
-			name: "ask without a terminal to write to", who: person{terminals: "in err", in: "a\n"}, args: []string{"order-1", "-state-machine", sfntest.Machine}, status: 2,
-			stdout: shown + strings.ReplaceAll("\nTo decide, run one of these:\n\n  M approve 'order-1'\n  M buy 'order-1'\n  M sell 'order-1'\n  M decline 'order-1'\n", "M", "go run ./desk -state-machine "+sfntest.Machine),
+			name: "ask without a terminal to write to", who: person{terminals: "in err", in: "a\n"}, args: []string{"order-1", "--state-machine", sfntest.Machine}, status: 2,
+			stdout: shown + strings.ReplaceAll("\nTo decide, run one of these:\n\n  M approve 'order-1'\n  M buy 'order-1'\n  M sell 'order-1'\n  M decline 'order-1'\n", "M", "go run ./desk --state-machine "+sfntest.Machine),
 			stderr: "desk: there is no terminal to ask at" + help,
 		},
 
 		{name: "unknown execution", args: []string{"approve", "order-2"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("order-2") + `: "go run ./desk" lists what waits` + "\n"},
 		{name: "too late", args: []string{"approve", "over"}, status: 3, stderr: "desk: too late, nothing was sent for over: expired at 00:00 UTC; nothing was traded\n"},
 		{name: "too early", args: []string{"approve", "busy"}, status: 3, stderr: "desk: busy does not wait for a decision yet, it is at Check Stock Price: try again in a moment\n"},
-		{name: "another region", args: []string{"-state-machine", elsewhere}, status: 1, stderr: "desk: connected to region \"us-east-1\"\n"},
+		{name: "another region", args: []string{"--state-machine", elsewhere}, status: 1, stderr: "desk: connected to region \"us-east-1\"\n"},
 
-		{name: "no state machine", who: person{env: map[string]string{}}, args: []string{"order-1"}, status: 2, stderr: "desk: which state machine? Set STATE_MACHINE_ARN or use -state-machine: it is the stack's output StateMachineArn" + help},
-		{name: "malformed state machine", args: []string{"-state-machine", "x"}, status: 2, stderr: "desk: 'x' is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one\n"},
-		{name: "state machine of another execution", args: []string{"-state-machine", strings.Replace(sfntest.Machine, "Trading", "Taking", 1), "approve", sfntest.Arn("order-1")}, status: 2, stderr: "desk: " + sfntest.Arn("order-1") + " is no execution of " + strings.Replace(sfntest.Machine, "Trading", "Taking", 1) + ": name its own state machine, or none\n"},
+		{name: "no state machine", who: person{env: map[string]string{}}, args: []string{"order-1"}, status: 2, stderr: "desk: which state machine? Set STATE_MACHINE_ARN or use --state-machine: it is the stack's output StateMachineArn" + help},
+		{name: "malformed state machine", args: []string{"--state-machine", "x"}, status: 2, stderr: "desk: 'x' is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one\n"},
+		{name: "state machine of another execution", args: []string{"--state-machine", strings.Replace(sfntest.Machine, "Trading", "Taking", 1), "approve", sfntest.Arn("order-1")}, status: 2, stderr: "desk: " + sfntest.Arn("order-1") + " is no execution of " + strings.Replace(sfntest.Machine, "Trading", "Taking", 1) + ": name its own state machine, or none\n"},
 		{name: "malformed name", args: []string{"approve", "a b"}, status: 2, stderr: "desk: 'a b' is not the name of an execution: that has 1 to 80 characters, no spaces and none of <>{}[]?*\"#%\\^|~`$&,;:/\n"},
 		{name: "empty name", args: []string{"approve", ""}, status: 2, stderr: "desk: the execution's name is empty" + help},
-		{name: "no name", args: []string{"decline", "-reason", "x"}, status: 2, stderr: "desk: decline what? Name the execution" + help},
-		{name: "too many words", args: []string{"order-1", "appr\x1bove"}, status: 2, stderr: `desk: "approve" is one word too many` + help},
-		{name: "unknown flag", args: []string{"-frob\x1b[31m"}, status: 2, stderr: "desk: flag provided but not defined: -frob[31m" + help},
+		{name: "no name", args: []string{"decline", "--reason", "x"}, status: 2, stderr: "desk: which execution? Give its ARN or name" + help},
+		{name: "too many words", args: []string{"order-1", "appr\x1bove"}, status: 2, stderr: "desk: unexpected argument approve" + help},
+		{name: "unknown flag", args: []string{"-frob\x1b[31m"}, status: 2, stderr: "desk: -frob[31m is not a flag: the names of flags begin with two dashes, as in --reason" + help},
 		{name: "flag as a word", args: []string{"approve", "--", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
 		{name: "flag as the second word", args: []string{"--", "approve", "-h"}, status: 1, stderr: "desk: there is no execution " + sfntest.Arn("-h") + `: "go run ./desk" lists what waits` + "\n"},
-		{name: "JSON of one", args: []string{"order-1", "-json"}, status: 2, stderr: "desk: -json is for the list" + help},
-		{name: "page of one", args: []string{"-web", "order-1"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
-		{name: "page as JSON", args: []string{"-web", "-json"}, status: 2, stderr: "desk: -web stands for itself: choose the execution on the page" + help},
+		{name: "JSON of one", args: []string{"order-1", "--json"}, status: 2, stderr: "desk: --json is for the list" + help},
+		{name: "page of one", args: []string{"--web", "order-1"}, status: 2, stderr: "desk: --web stands for itself: choose the execution on the page" + help},
+		{name: "page as JSON", args: []string{"--web", "--json"}, status: 2, stderr: "desk: --json and --web can't be used together" + help},
 		{name: "check of a definition that can't be read", args: []string{"check"}, status: 1, stdout: "✗ the state machine's definition can't be read, so it can't be told whether a check is harmless\n", stderr: "desk: the check failed, and nothing was started\n"},
-		{name: "check of an execution", args: []string{"check", "order-1"}, status: 2, stderr: "desk: check starts an execution of its own: name none" + help},
-		{name: "check as JSON", args: []string{"check", "-json"}, status: 2, stderr: "desk: -json and -web don't go with check" + help},
-		{name: "check as a page", args: []string{"-web", "check"}, status: 2, stderr: "desk: -json and -web don't go with check" + help},
-		{name: "check with a reason", args: []string{"check", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
-		{name: "reason without an answer", args: []string{"order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is for an answer: approve, buy, sell or decline" + help},
-		{name: "real money without an answer", args: []string{"order-1", "-real-money"}, status: 2, stderr: "desk: -real-money is for an answer that trades: approve, buy or sell" + help},
-		{name: "real money to decline with", args: []string{"decline", "order-1", "-real-money"}, status: 2, stderr: "desk: -real-money is for an answer that trades: approve, buy or sell" + help},
-		{name: "reason too long", args: []string{"decline", "order-1", "-reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
+		{name: "check of an execution", args: []string{"check", "order-1"}, status: 2, stderr: "desk: unexpected argument order-1" + help},
+		{name: "check as JSON", args: []string{"check", "--json"}, status: 2, stderr: "desk: unknown flag --json" + help},
+		{name: "check as a page", args: []string{"--web", "check"}, status: 2, stderr: `desk: flag --web applies to the default command "show", not "check"` + help},
+		{name: "check with a reason", args: []string{"check", "--reason", "x"}, status: 2, stderr: "desk: unknown flag --reason" + help},
+		{name: "reason without an answer", args: []string{"order-1", "--reason", "x"}, status: 2, stderr: "desk: unknown flag --reason" + help},
+		{name: "real money without an answer", args: []string{"order-1", "--real-money"}, status: 2, stderr: "desk: unknown flag --real-money" + help},
+		{name: "real money to decline with", args: []string{"decline", "order-1", "--real-money"}, status: 2, stderr: "desk: --real-money is for an answer that trades: approve, buy or sell" + help},
+		{name: "one dash", args: []string{"decline", "order-1", "-reason", "x"}, status: 2, stderr: "desk: -reason is not a flag: the names of flags begin with two dashes, as in --reason" + help},
+		{name: "a mistyped answer", args: []string{"aprove", "order-1"}, status: 2, stderr: `desk: "aprove" is not a command: did you mean "approve"` + help},
+		{name: "a mistyped command", args: []string{"lgo"}, status: 2, stderr: `desk: "lgo" is not a command: did you mean "log"` + help},
+		{name: "a mistyped command without a state machine", who: person{env: map[string]string{}}, args: []string{"chek"}, status: 2, stderr: `desk: "chek" is not a command: did you mean "check"` + help},
+		{name: "a flag of another format", args: []string{"log", "--format", "xml"}, status: 2, stderr: `desk: --format must be one of "table","json","csv" but got "xml"` + help},
+		{name: "a log of no time", args: []string{"log", "--since", "now"}, status: 2, stderr: `desk: --since is "now", want a day such as 2006-01-02, a time such as 2006-01-02T15:04:05Z, or a duration such as 36h` + help},
+		{name: "a log of the wrong times", args: []string{"log", "--since", "2026-01-02", "--before", "2026-01-01"}, status: 2, stderr: "desk: --since must be earlier than --before" + help},
+		{name: "a log of less than nothing", args: []string{"log", "--limit=-1"}, status: 2, stderr: "desk: --limit must be 0 or more" + help},
+		{name: "a log of nothing", args: []string{"log", "--by", "nobody"}, stdout: "No executions were found.\n"},
+
+		{name: "approve at a terminal", who: person{terminals: "in out", in: "cheap\ny\n"}, args: []string{"approve", "order-1"}, stdout: shown + sells + why + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
+		{name: "approve at a terminal, and think again", who: person{terminals: "in out", in: "\n\n"}, args: []string{"approve", "order-1"}, stdout: shown + sells + why + sure + "Nothing was sent. order-1 still waits.\n"},
+		{name: "approve at a terminal with a reason", who: person{terminals: "in out", in: "yes\n"}, args: []string{"approve", "order-1", "--reason", "cheap"}, stdout: shown + sells + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
+		{name: "approve at a terminal without a question", who: both, args: []string{"approve", "order-1", "--yes", "--details"}, stdout: shown + sells + approved + "TaskSucceeded at 2000-01-01T00:00:00Z by " + me + ", then Recommended Stock\n", sent: "SendTaskSuccess"},
+		{name: "show one that was decided", args: []string{"over"}, stdout: "Recommended: sell 5 AMZN at $62, $310 in all.\nExpired at 00:00 UTC. It still runs.\n"},
+		{name: "show one that was decided, in detail", args: []string{"over", "--details"}, stdout: "Recommended: sell 5 AMZN at $62, $310 in all.\nExpired at 00:00 UTC. It still runs.\n" + sfntest.Arn("over") + ", started at 2000-01-01T00:00:00Z, TaskTimedOut at 2000-01-01T00:00:00Z, then Approval Expired\n"},
+		{name: "reason too long", args: []string{"decline", "order-1", "--reason", strings.Repeat("x", 1001)}, status: 2, stderr: "desk: the reason has 1001 characters, and 1000 are allowed: shorten it\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,11 +208,82 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A question ends with its request, on a line of its own, and is not asked again for nothing.
+func TestExpiryAtTheQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sfntest.Service{}
+		x := s.Start("order-1", time.Now()).Ask(time.Now(), token, sfntest.Quote("AMZN", 62, 5, "sell"))
+		time.AfterFunc(time.Hour+time.Second, func() { x.Append(time.Now(), sfntest.Event("TaskTimedOut")) })
+		status, stdout, stderr := person{terminals: "in out", in: "wait"}.runs(t, s, "order-1")
+		if want := "decide later? \nRecommended: sell 5 AMZN at $62, $310 in all.\nExpired at 01:00 UTC. It still runs.\n"; status != 0 || stderr != "" || !strings.HasSuffix(stdout, want) {
+			t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+		}
+	})
+}
+
+// What was decided, as a table, in detail, as JSON and CSV.
+func TestLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := waiting()
+		x := s.Start("order-2", time.Now()).Ask(time.Now(), token, sfntest.RealQuote("paper", "MSFT", 187.12, "187.12", 2, "buy"))
+		time.Sleep(90 * time.Second)
+		x.Append(time.Now(), sfntest.Failed("TradeDeclined", "=1+1, too \"dear\" (decided by "+me+")"))
+		for _, test := range []struct{ args, want string }{
+			{"log", `SYMBOL  SIDE  QTY    TOTAL  OUTCOME  DECIDED BY  WHEN                  AFTER  EXECUTION
+MSFT    buy     2  $374.24  running  jo          00:01 UTC             1m30s  order-2
+  “=1+1, too "dear"”
+AMZN    sell    5     $310  waiting  –           1999-12-31 23:59 UTC  –      order-1
+`},
+			{"log --by JO --details", `SYMBOL  SIDE  QTY    TOTAL  OUTCOME  DECIDED BY  WHEN       AFTER  EXECUTION
+MSFT    buy     2  $374.24  running  jo          00:01 UTC  1m30s  order-2
+  “=1+1, too "dear"” arn:aws:states:eu-west-1:123456789012:execution:StockTrading:order-2, started at 2000-01-01T00:00:00Z, TaskFailed at 2000-01-01T00:01:30Z by ` + me + `
+`},
+			{"log --format csv --since 1999-12-31T00:00:00Z --before 2h --limit 1", "execution,started,ended,market,symbol,qty,price,total,recommendation,side,asked,decided,took_seconds,decision,decided_by,reason,outcome,trade_placed,failure\n"},
+			{"log --format csv --since 2m --limit 1", `execution,started,ended,market,symbol,qty,price,total,recommendation,side,asked,decided,took_seconds,decision,decided_by,reason,outcome,trade_placed,failure
+arn:aws:states:eu-west-1:123456789012:execution:StockTrading:order-2,2000-01-01T00:00:00Z,,paper,MSFT,2,187.12,374.24,buy,,2000-01-01T00:00:00Z,2000-01-01T00:01:30Z,90,declined,` + me + `,"'=1+1, too ""dear""",running,no,
+`},
+			{"log --format json --by nobody", "[]\n"},
+		} {
+			status, stdout, stderr := person{}.runs(t, s, strings.Fields(test.args)...)
+			if diff := cmp.Diff(test.want, stdout); status != 0 || stderr != "" || diff != "" {
+				t.Errorf("%s: status %d, stderr %q, stdout (-want +got):\n%s", test.args, status, stderr, diff)
+			}
+		}
+		_, stdout, _ := person{}.runs(t, s, "log", "--format", "json")
+		var list []map[string]any
+		if err := json.Unmarshal([]byte(stdout), &list); err != nil || len(list) != 2 || list[0]["decided_by"] != me || list[0]["took_seconds"] != 90.0 {
+			t.Errorf("JSON, error %v: %s", err, stdout)
+		}
+	})
+}
+
+// Help names every command and what else there is to know.
+func TestHelp(t *testing.T) {
+	for args, wants := range map[string][]string{
+		"-h":                     {"Usage: go run ./desk <command>", "show ", "approve ", "buy ", "sell ", "decline ", "log ", "check ", "--state-machine=ARN", "$STATE_MACHINE_ARN", "Exit status:"},
+		"approve order-1 --help": {"<execution>", "--reason=TEXT", "--real-money", "--yes"},
+		"show --help":            {"--json", "--web"},
+		"log --help":             {"--since=TIME", "--before=TIME", "--by=PERSON", "--format"},
+		"check --help":           {"states:StartExecution", "states:TestState"},
+	} {
+		s := waiting()
+		status, stdout, stderr := person{}.runs(t, s, strings.Fields(args)...)
+		for _, want := range wants {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s lacks %q:\n%s", args, want, stdout)
+			}
+		}
+		if status != 0 || stderr != "" || len(s.Calls("")) > 0 {
+			t.Errorf("%s: status %d, stderr %q, calls %q", args, status, stderr, s.Calls(""))
+		}
+	}
+}
+
 // An answer that trades with real money is given twice.
 func TestRealMoney(t *testing.T) {
 	const (
-		sells = "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60, with REAL MONEY.\n"
-		sure  = "This is real money. Type yes to send it: "
+		sells = "Sell 5 AMZN at $187.12 or better, $935.60 in all, as recommended, with REAL MONEY.\n"
+		sure  = "Why (Enter for no reason)? This is real money. Type yes to send it, or Enter to go back: "
 	)
 	for _, test := range []struct {
 		name   string
@@ -204,13 +293,16 @@ func TestRealMoney(t *testing.T) {
 		wants  []string // in what is written
 		sent   bool
 	}{
-		{"yes", person{terminals: "in out", in: "yes\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Approved by jo"}, true},
-		{"no", person{terminals: "in out", in: "no\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
-		{"no answer", person{terminals: "in out"}, []string{"buy", "real"}, 0, []string{sure, "Nothing was sent. real still waits."}, false},
-		{"nobody to ask", person{in: "yes\n"}, []string{"approve", "real"}, 2, []string{"nothing was sent: this trades with real money", "it takes -real-money"}, false},
-		{"said beforehand", person{}, []string{"approve", "real", "-real-money"}, 0, []string{"LIVE, WITH REAL MONEY", sells + "Approved by jo"}, true},
-		{"declined", person{}, []string{"decline", "real"}, 0, []string{"Nothing is traded.\nDeclined by jo"}, true},
-		{"a trade with play money", person{}, []string{"approve", "order-1", "-real-money"}, 0, []string{"Approved by jo"}, true},
+		{"yes", person{terminals: "in out", in: "\nyes\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Approved by jo"}, true},
+		{"no", person{terminals: "in out", in: "\nno\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
+		{"a short yes", person{terminals: "in out", in: "\ny\n"}, []string{"approve", "real"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
+		{"a yes that is for play money", person{terminals: "in out", in: "\n\n"}, []string{"approve", "real", "--yes"}, 0, []string{sells + sure + "Nothing was sent. real still waits."}, false},
+		{"nobody, and a yes that is for play money", person{}, []string{"approve", "real", "--yes"}, 2, []string{"it takes --real-money"}, false},
+		{"no answer", person{terminals: "in out", in: "\n"}, []string{"buy", "real"}, 0, []string{sure, "Nothing was sent. real still waits."}, false},
+		{"nobody to ask", person{in: "yes\n"}, []string{"approve", "real"}, 2, []string{"nothing was sent: this trades with real money", "it takes --real-money"}, false},
+		{"said beforehand", person{}, []string{"approve", "real", "--real-money"}, 0, []string{"LIVE, WITH REAL MONEY", sells + "Approved by jo"}, true},
+		{"declined", person{}, []string{"decline", "real"}, 0, []string{"nothing is traded.\nDeclined by jo"}, true},
+		{"a trade with play money", person{}, []string{"approve", "order-1", "--real-money"}, 0, []string{"Approved by jo"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := waiting()
@@ -260,14 +352,14 @@ func TestWeb(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, ended := make(told, 1), make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"-web"}, world{
+		ended <- run(ctx, []string{"--web"}, world{
 			stdout: out, stderr: io.Discard, getenv: func(string) string { return sfntest.Machine },
 			connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
 				return waiting(), func(context.Context) (string, error) { return me, nil }, nil
 			},
 		})
 	}()
-	_, address, _ := strings.Cut(strings.TrimSpace(<-out), "once: ")
+	_, address, _ := strings.Cut(strings.TrimSpace(<-out), "once:\n\n  ")
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +380,7 @@ func TestWeb(t *testing.T) {
 }
 
 func TestListIsEmpty(t *testing.T) {
-	for args, want := range map[string]string{"": "Nothing waits for a decision.\n", "-json": "[]\n"} {
+	for args, want := range map[string]string{"": "Nothing waits for a decision.\n", "--json": "[]\n"} {
 		status, stdout, stderr := person{}.runs(t, &sfntest.Service{}, strings.Fields(args)...)
 		if status != 0 || stdout != want || stderr != "" {
 			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, stdout, stderr)
@@ -297,7 +389,7 @@ func TestListIsEmpty(t *testing.T) {
 }
 
 func TestListAsJSON(t *testing.T) {
-	status, stdout, stderr := person{terminals: "out err"}.runs(t, waiting(), "-json")
+	status, stdout, stderr := person{terminals: "out err"}.runs(t, waiting(), "--json")
 	var got []map[string]any
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
@@ -378,7 +470,7 @@ type full struct{ io.Writer }
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestOutputFails(t *testing.T) {
-	for _, args := range []string{"", "-json", "approve order-1"} {
+	for _, args := range []string{"", "--json", "approve order-1"} {
 		s := waiting()
 		var errs strings.Builder
 		status := run(t.Context(), strings.Fields(args), world{
@@ -456,7 +548,7 @@ func TestCompare(t *testing.T) {
 			}
 			var out strings.Builder
 			desk := decision.New(client, machine, func(context.Context) (string, error) { return me, nil })
-			err = order{machine: machine}.compare(t.Context(), world{stdout: &out}, client, desk, func(bool, string) { t.Error("told something") })
+			err = compare(t.Context(), session{world: world{stdout: &out}, machine: machine, client: client, desk: desk}, func(bool, string) { t.Error("told something") })
 			if got := fmt.Sprint(err); err != nil && got != test.err || err == nil && test.err != "" {
 				t.Errorf("got error %s, want %q", got, test.err)
 			}

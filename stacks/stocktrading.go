@@ -153,7 +153,7 @@ func addOutputs(stack awscdk.Stack, topic awssns.Topic, queue awssqs.Queue, stat
 	output("RequestHumanApprovalQueueUrl", "The URL of the queue of approval requests.", queue.QueueUrl())
 	output("StartExecutionCommand", "Starts an execution, with the AWS CLI.", jsii.String(fmt.Sprintf(
 		`aws stepfunctions start-execution --state-machine-arn %s --input '{"symbol":"AMZN","qty":5}'`, *arn)))
-	output("DeskCommand", "Lists what waits for a decision.", jsii.String("go run ./desk -state-machine "+*arn))
+	output("DeskCommand", "Lists what waits for a decision.", jsii.String("go run ./desk --state-machine "+*arn))
 }
 
 func seconds(d time.Duration) awscdk.Duration {

@@ -1015,7 +1015,7 @@ func checkOutputs(tpl template) (found problems) {
 		"ReportResultTopicArn":         "ReportResultSnsTopic",
 		"RequestHumanApprovalQueueUrl": "RequestHumanApprovalSqs",
 		"StartExecutionCommand":        `aws stepfunctions start-execution --state-machine-arn StockTradingStateMachine --input '{"symbol":"AMZN","qty":5}'`,
-		"DeskCommand":                  "go run ./desk -state-machine StockTradingStateMachine",
+		"DeskCommand":                  "go run ./desk --state-machine StockTradingStateMachine",
 		"ApproverPolicyArn":            "ApproverPolicy",
 	}
 	got := map[string]string{}

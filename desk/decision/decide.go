@@ -141,7 +141,7 @@ func (w Wait) Act(a Answer) (string, error) {
 // so beside it: the price may have moved since.
 func (w Wait) QuoteAge(now time.Time) (age string, old bool) {
 	d := now.Sub(w.Quote.QuotedAt)
-	return span(d), d >= oldQuote
+	return Span(d), d >= oldQuote
 }
 
 const oldQuote = 10 * time.Minute

@@ -90,7 +90,7 @@ func TestDecideWithoutARequest(t *testing.T) {
 	want := "nothing can be decided about order-1, the history doesn't hold the request's message: stop the execution or let the request expire"
 	_, err := desk.Decide(t.Context(), w, decision.Decline, "")
 	wantError(t, err, nil, want)
-	_, err = w.Consequence(decision.Decline)
+	_, err = w.Act(decision.Decline)
 	wantError(t, err, nil, want)
 	_, _, err = decision.NewTerminal(strings.NewReader("d\n\n"), io.Discard, false).Ask(t.Context(), w)
 	wantError(t, err, nil, want)

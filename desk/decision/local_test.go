@@ -203,11 +203,11 @@ func TestTradesOnThisMachine(t *testing.T) {
 	t.Parallel()
 	l := startLocalRun(t, 3600)
 	want := []string{
-		"waits: Sell 5 AMZN at $62, $310 in all: waiting, no: It waits for a decision.",
+		"waits: Recommended: sell 5 AMZN at $62, $310 in all: waiting, no: It waits for a decision.",
 		"no-quote: 3 DOWN: failed, no: Check Stock Price failed: the market is closed (OrderRefused). Nothing was traded.",
 		"refused: Buy 5 AMZN at $62, $310 in all, against the recommendation to sell: failed, no: Changed to buy by jo at NOW: refused. Buy Stock failed: too many shares (OrderRefused). Nothing was traded.",
 		"lost: Sell 5 AMZN at $62, $310 in all: failed, unknown: Approved by jo at NOW: lost. Sell Stock failed: no reply (OrderConflict). Whether anything was traded is unknown: look at the broker's orders.",
-		"declined: Sell 5 AMZN at $62, $310 in all: declined, no: Declined by jo at NOW: declined. Nothing was traded.",
+		"declined: Recommended: sell 5 AMZN at $62, $310 in all: declined, no: Declined by jo at NOW: declined. Nothing was traded.",
 		"bought: Buy 5 AMZN at $62, $310 in all, against the recommendation to sell: traded, yes: Changed to buy by jo at NOW: bought. It was traded.",
 		"approved: Sell 5 AMZN at $62, $310 in all: traded, yes: Approved by jo at NOW: approved. It was traded.",
 	}
@@ -215,8 +215,11 @@ func TestTradesOnThisMachine(t *testing.T) {
 		name   string
 		answer decision.Answer
 	}{
-		{"approved", decision.Approve}, {"bought", decision.Buy}, {"declined", decision.Decline},
-		{"lost", decision.Approve}, {"refused", decision.Buy},
+		{"approved", decision.Approve},
+		{"bought", decision.Buy},
+		{"declined", decision.Decline},
+		{"lost", decision.Approve},
+		{"refused", decision.Buy},
 	} {
 		w := l.wait(t, x.name)
 		if _, err := l.desk.Decide(t.Context(), w, x.answer, x.name); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,6 +24,9 @@ type Terminal struct {
 	// Now is the clock by which it tells how long something has waited. It is time.Now unless set.
 	Now func() time.Time
 
+	// Width is how many columns a line may have, or 0 for any number. It is that of the terminal unless set.
+	Width int
+
 	in    lines
 	out   io.Writer
 	paint palette
@@ -31,7 +35,41 @@ type Terminal struct {
 // NewTerminal returns a terminal that reads from in and writes to out. Only one terminal
 // may read from in.
 func NewTerminal(in io.Reader, out io.Writer, colour bool) *Terminal {
-	return &Terminal{Now: time.Now, in: lines{in: in}, out: out, paint: newPalette(colour)}
+	return &Terminal{Now: time.Now, Width: Columns(out), in: lines{in: in}, out: out, paint: newPalette(colour)}
+}
+
+// Columns is how many columns the terminal has that out writes to, or 0 if it is not one.
+func Columns(out io.Writer) int {
+	if !IsTerminal(out) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(out.(*os.File).Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// Fold breaks a text at spaces, so that its lines have at most width columns where its words
+// allow it. Lines after the first begin with the indent. A width of 0 breaks nothing.
+func Fold(text, indent string, width int) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case width > 0 && column+1+n > width:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 // IsTerminal tells whether a reader or writer is a terminal.
@@ -85,77 +123,174 @@ func recommendation(w Wait) string {
 	return text
 }
 
-// Table writes waits for people, one on a line.
-func (t *Terminal) Table(waits []Wait) error {
-	type cell struct {
-		text  string
-		paint func(...any) string
+// cell is a cell of a table.
+type cell struct {
+	text   string
+	paint  func(...any) string
+	number bool // stands to the right
+}
+
+// table writes rows, the first of which is the head. Where they are wider than the terminal,
+// the last cell of each row goes on a line of its own. notes are written below their rows.
+func (t *Terminal) table(rows [][]cell, notes map[int]string) error {
+	for i := range rows[0] {
+		rows[0][i].paint = t.paint.bold
 	}
-	plain := fmt.Sprint
-	head := t.paint.bold
-	rows := [][]cell{{
-		{"MARKET", head},
-		{"SYMBOL", head},
-		{"PRICE", head},
-		{"QTY", head},
-		{"TOTAL", head},
-		{"RECOMMENDED", head},
-		{"WAITING", head},
-		{"LEFT", head},
-		{"EXECUTION", head},
-	}}
-	for _, w := range waits {
-		waiting, left := cell{t.waiting(w), plain}, t.left(w)
-		leftPaint := plain
-		if !w.Deadline.IsZero() && w.Deadline.Sub(t.Now()) < hurry {
-			leftPaint = t.paint.warn
+	last := len(rows[0]) - 1
+	widths := make([]int, last+1)
+	total := 2 * last
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
 		}
-		row := []cell{{"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", plain}, {"?", t.paint.warn}, waiting, {left, leftPaint}, {w.Name() + "  " + trading.OneLine(w.Problem, maxARN), plain}}
-		if w.Problem == "" {
-			market := cell{cmp.Or(string(w.Quote.Market), "unknown"), plain}
-			if w.Quote.Market == trading.LiveMarket {
-				market = cell{"REAL MONEY", t.paint.warn}
-			}
-			row = []cell{
-				market,
-				{trading.OneLine(w.Quote.Symbol, 24), plain},
-				{trading.OneLine(trading.Dollars(w.Quote.Price()), 24), plain},
-				{fmt.Sprint(w.Quote.Qty), plain},
-				{trading.OneLine(trading.Dollars(w.Quote.Total()), 24), plain},
-				{recommendation(w), t.paint.side(w)},
-				waiting,
-				{left, leftPaint},
-				{w.Name(), plain},
-			}
-		}
-		rows = append(rows, row)
+		total += widths[i]
 	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
-		}
-	}
+	split := t.Width > 0 && total > t.Width
 	var b strings.Builder
-	for _, row := range rows {
+	for n, row := range rows {
 		for i, c := range row {
-			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
-			switch {
-			case i == len(row)-1:
-				b.WriteString(c.paint(c.text) + "\n")
-			case i >= 2 && i <= 4: // numbers
-				b.WriteString(padding + c.paint(c.text) + "  ")
-			default:
-				b.WriteString(c.paint(c.text) + padding + "  ")
+			if c.paint == nil {
+				c.paint = fmt.Sprint
 			}
+			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
+			switch text := c.paint(c.text); {
+			case i == last:
+				b.WriteString(text + "\n")
+			case split && i == last-1:
+				b.WriteString(text + "\n  ")
+			case c.number:
+				b.WriteString(padding + text + "  ")
+			default:
+				b.WriteString(text + padding + "  ")
+			}
+		}
+		if note := notes[n]; note != "" {
+			b.WriteString("  " + t.paint.faint(Fold(note, "  ", t.Width-2)) + "\n")
 		}
 	}
 	return t.write(b.String())
 }
 
+// Table writes waits for people, one on a line.
+func (t *Terminal) Table(waits []Wait) error {
+	rows := [][]cell{{
+		{text: "MARKET"},
+		{text: "SYMBOL"},
+		{text: "PRICE", number: true},
+		{text: "QTY", number: true},
+		{text: "TOTAL", number: true},
+		{text: "RECOMMENDED"},
+		{text: "WAITING"},
+		{text: "LEFT"},
+		{text: "EXECUTION"},
+	}}
+	notes := map[int]string{}
+	for _, w := range waits {
+		left := cell{text: t.left(w)}
+		if !w.Deadline.IsZero() && w.Deadline.Sub(t.Now()) < hurry {
+			left.paint = t.paint.warn
+		}
+		row := slices.Repeat([]cell{{text: "?"}}, 6)
+		if w.Problem == "" {
+			market := cell{text: cmp.Or(string(w.Quote.Market), "unknown")}
+			if w.Quote.Market == trading.LiveMarket {
+				market = cell{text: "REAL MONEY", paint: t.paint.warn}
+			}
+			row = []cell{
+				market,
+				{text: trading.OneLine(w.Quote.Symbol, 24)},
+				{text: trading.OneLine(trading.Dollars(w.Quote.Price()), 24)},
+				{text: fmt.Sprint(w.Quote.Qty)},
+				{text: trading.OneLine(trading.Dollars(w.Quote.Total()), 24)},
+				{text: recommendation(w), paint: t.paint.side(w)},
+			}
+			if age, old := w.QuoteAge(t.Now()); old {
+				notes[len(rows)] = "quoted " + age + " ago"
+			}
+		} else {
+			notes[len(rows)] = trading.OneLine(w.Problem, maxARN)
+		}
+		for i := 2; i <= 4; i++ {
+			row[i].number = true
+		}
+		rows = append(rows, append(row, cell{text: t.waiting(w)}, left, cell{text: w.Name()}))
+	}
+	return t.table(rows, notes)
+}
+
+// Log writes trades for people, the newest first, with their reasons and failures. Details
+// are the technical names.
+func (t *Terminal) Log(trades []Trade, details bool) error {
+	rows := [][]cell{{
+		{text: "SYMBOL"},
+		{text: "SIDE"},
+		{text: "QTY", number: true},
+		{text: "TOTAL", number: true},
+		{text: "OUTCOME"},
+		{text: "DECIDED BY"},
+		{text: "WHEN"},
+		{text: "AFTER"},
+		{text: "EXECUTION"},
+	}}
+	notes := map[int]string{}
+	for _, x := range trades {
+		row := []cell{
+			{text: x.Quote.Symbol},
+			{text: string(cmp.Or(x.Side, trading.Side(x.Recommended)))},
+			{number: true},
+			{number: true},
+			{text: string(x.Outcome)},
+			{text: trading.OneLine(Person(x.Decision.By), 24)},
+			{text: Clock(cmp.Or(x.Decision.At, x.Ended, x.Started), t.Now())},
+			{},
+			{text: x.Name()},
+		}
+		if x.Quote.Qty > 0 {
+			row[2].text = fmt.Sprint(x.Quote.Qty)
+		}
+		if x.Quote.QuoteID != "" {
+			row[3].text = trading.OneLine(trading.Dollars(x.Quote.Total()), 24)
+		}
+		if x.Outcome == Failed || x.Outcome == Waiting {
+			row[4].paint = t.paint.warn
+		}
+		if took := x.Took(); took > 0 {
+			row[7].text = Span(took)
+		}
+		for i := range row {
+			row[i].text = cmp.Or(row[i].text, "–")
+		}
+		var said []string
+		if x.Decision.Reason != "" {
+			said = append(said, "“"+x.Decision.Reason+"”")
+		}
+		if x.Outcome == Failed {
+			said = append(said, sentence(x.Failure), x.Placed.sentence())
+		}
+		if details {
+			said = append(said, x.details())
+		}
+		notes[len(rows)] = strings.Join(said, " ")
+		rows = append(rows, row)
+	}
+	return t.table(rows, notes)
+}
+
+// Tell writes what came of an execution.
+func (t *Terminal) Tell(x Trade, details bool) error {
+	var text string
+	if act := x.Act(); act != "" {
+		text = t.paint.bold(Fold(act+".", "", t.Width)) + "\n"
+	}
+	if text += Fold(x.String(), "", t.Width) + "\n"; details {
+		text += t.paint.faint(Fold(x.details(), "", t.Width)) + "\n"
+	}
+	return t.write(text)
+}
+
 // Show writes one wait in full.
 func (t *Terminal) Show(w Wait) error {
-	rows := [][2]string{{"Execution", w.Name()}}
+	var rows [][2]string
 	if w.Problem != "" {
 		rows = append(rows, [2]string{"Problem", t.paint.warn(trading.OneLine(w.Problem, maxARN))})
 	} else {
@@ -163,30 +298,31 @@ func (t *Terminal) Show(w Wait) error {
 		if w.Quote.Market == trading.LiveMarket {
 			stakes = t.paint.warn(stakes)
 		}
-		rows = append(rows,
-			[2]string{"Market", stakes},
-			[2]string{"Recommendation", t.paint.side(w)(recommendation(w))},
-			[2]string{"Symbol", trading.OneLine(w.Quote.Symbol, 24)},
-			[2]string{"Price", trading.Dollars(w.Quote.Price())},
-		)
+		age, old := w.QuoteAge(t.Now())
+		if age += " ago"; old {
+			age = t.paint.warn(age)
+		}
+		price := trading.Dollars(w.Quote.Price())
 		if limit := w.Quote.Limit(); limit != "" {
-			rows = append(rows, [2]string{"Limit price", limit})
+			price += ", limit " + limit
 		}
 		rows = append(rows,
-			[2]string{"Quantity", fmt.Sprint(w.Quote.Qty)},
-			[2]string{"Total", trading.Dollars(w.Quote.Total())},
-			[2]string{"Quoted at", stamp(w.Quote.QuotedAt)},
+			[2]string{"Recommended", fmt.Sprintf("%s %d %s, %s in all", t.paint.side(w)(recommendation(w)), w.Quote.Qty, trading.OneLine(w.Quote.Symbol, 24), trading.Dollars(w.Quote.Total()))},
+			[2]string{"Price", price},
+			[2]string{"Quoted", age + t.paint.faint(", at "+Clock(w.Quote.QuotedAt, t.Now()))},
+			[2]string{"Market", stakes},
 		)
 	}
 	if !w.Since.IsZero() {
-		rows = append(rows, [2]string{"Waiting", t.waiting(w) + t.paint.faint(", since "+stamp(w.Since))})
+		rows = append(rows, [2]string{"Waiting", t.waiting(w) + t.paint.faint(", since "+Clock(w.Since, t.Now()))})
 	}
 	if !w.Deadline.IsZero() {
-		rows = append(rows, [2]string{"Left", t.left(w) + t.paint.faint(", until "+stamp(w.Deadline))})
+		rows = append(rows, [2]string{"Left", t.left(w) + t.paint.faint(", until "+Clock(w.Deadline, t.Now()))})
 	}
+	rows = append(rows, [2]string{"Execution", w.Name()})
 	var b strings.Builder
 	for _, row := range rows {
-		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-15s", row[0])), row[1])
+		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-11s", row[0])), Fold(row[1], strings.Repeat(" ", 14), t.Width))
 	}
 	return t.write(b.String())
 }
@@ -204,7 +340,7 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 	}
 	question := t.question(w)
 	for {
-		if err := t.write("\n" + question); err != nil {
+		if err := t.write("\n" + Fold(question, "", t.Width)); err != nil {
 			return Later, "", err
 		}
 		line, err := t.read(ctx)
@@ -224,19 +360,13 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 		if answer == Later {
 			return Later, "", nil
 		}
-		if _, err := w.Consequence(answer); err != nil {
-			if err := t.write(err.Error() + ".\n"); err != nil {
+		if _, err := w.Act(answer); err != nil {
+			if err := t.writeSentence(err.Error()); err != nil {
 				return Later, "", err
 			}
 			continue
 		}
-		reason := ""
-		if answer == Decline {
-			if reason, err = t.askReason(ctx); err != nil || reason == "" && t.in.ended {
-				return Later, "", err
-			}
-		}
-		sure, err := t.Confirm(ctx, w, answer)
+		reason, sure, err := t.Confirm(ctx, w, answer, "")
 		if err != nil || !sure && t.in.ended {
 			return Later, "", err
 		}
@@ -246,21 +376,32 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 	}
 }
 
-// Confirm says what an answer leads to, and asks once more where that is a trade with real
-// money: then it is false unless the person types yes.
-func (t *Terminal) Confirm(ctx context.Context, w Wait, a Answer) (sure bool, err error) {
-	consequence, err := w.Consequence(a)
+// Confirm names what an answer does, asks for a reason unless there is one, and whether to
+// send the answer. It is sure if the person types y or yes; where real money is traded, only
+// yes will do.
+func (t *Terminal) Confirm(ctx context.Context, w Wait, a Answer, given string) (reason string, sure bool, err error) {
+	act, err := w.Act(a)
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
-	if err := t.write(t.paint.bold(consequence) + "\n"); err != nil || !w.RealMoney(a) {
-		return err == nil, err
+	if err := t.write("\n" + t.paint.bold(Fold(act+".", "", t.Width)) + "\n"); err != nil {
+		return "", false, err
 	}
-	if err := t.write(t.paint.warn("This is real money.") + " Type yes to send it: "); err != nil {
-		return false, err
+	if reason = given; reason == "" {
+		if reason, err = t.askReason(ctx); err != nil || t.in.ended {
+			return "", false, err
+		}
+	}
+	question := "Type y to send it, or Enter to go back: "
+	if w.RealMoney(a) {
+		question = t.paint.warn("This is real money.") + " Type yes to send it, or Enter to go back: "
+	}
+	if err := t.write(question); err != nil {
+		return "", false, err
 	}
 	line, err := t.read(ctx)
-	return strings.EqualFold(line, "yes"), err
+	line = strings.ToLower(line)
+	return reason, line == "yes" || line == "y" && !w.RealMoney(a), err
 }
 
 var answers = map[string]Answer{
@@ -292,7 +433,7 @@ func (t *Terminal) askReason(ctx context.Context) (string, error) {
 		if err == nil {
 			return reason, nil
 		}
-		if err := t.write(err.Error() + ".\n"); err != nil {
+		if err := t.writeSentence(err.Error()); err != nil {
 			return "", err
 		}
 	}
@@ -305,6 +446,10 @@ func (t *Terminal) read(ctx context.Context) (string, error) {
 		t.write("\n") // what comes next should not stand beside the question
 	}
 	return strings.TrimSpace(line), err
+}
+
+func (t *Terminal) writeSentence(text string) error {
+	return t.write(Fold(sentence(text), "", t.Width) + "\n")
 }
 
 func (t *Terminal) write(s string) error {
@@ -321,7 +466,7 @@ func (t *Terminal) waiting(w Wait) string {
 	if w.Since.IsZero() {
 		return "?"
 	}
-	return span(t.Now().Sub(w.Since))
+	return Span(t.Now().Sub(w.Since))
 }
 
 func (t *Terminal) left(w Wait) string {
@@ -329,22 +474,28 @@ func (t *Terminal) left(w Wait) string {
 		return "?"
 	}
 	if left := w.Deadline.Sub(t.Now()); left > 0 {
-		return span(left)
+		return Span(left)
 	}
 	return "none"
 }
 
-// span writes a duration in its two largest units, rounded down.
-func span(d time.Duration) string {
+// Span writes a duration in its two largest units, rounded down, such as "1h5m" or "3h".
+func Span(d time.Duration) string {
 	d = max(d, 0)
 	const day = 24 * time.Hour
+	two := func(n time.Duration, unit string, rest time.Duration, smaller string) string {
+		if rest == 0 {
+			return fmt.Sprintf("%d%s", n, unit)
+		}
+		return fmt.Sprintf("%d%s%d%s", n, unit, rest, smaller)
+	}
 	switch {
 	case d >= 2*day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+		return two(d/day, "d", d%day/time.Hour, "h")
 	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+		return two(d/time.Hour, "h", d%time.Hour/time.Minute, "m")
 	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+		return two(d/time.Minute, "m", d%time.Minute/time.Second, "s")
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }

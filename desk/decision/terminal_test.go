@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/fatih/color"
@@ -52,15 +53,53 @@ func TestTable(t *testing.T) {
 	}
 	want := `
 MARKET      SYMBOL    PRICE   QTY    TOTAL  RECOMMENDED     WAITING  LEFT    EXECUTION
-?           ?             ?     ?        ?  ?               2d1h     none    broken  the history doesn't hold the request's message
+?           ?             ?     ?        ?  ?               2d1h     none    broken
+  the history doesn't hold the request's message
 simulated   AMZN        $62     5     $310  sell            3h1m     none    order-1
-simulated   BRK.B     $9.50  1000    $9500  buy             51m0s    9m0s    a-longer-name
+  quoted 8h56m ago
+simulated   BRK.B     $9.50  1000    $9500  buy             51m      9m      a-longer-name
+  quoted 8h56m ago
 REAL MONEY  MSFT    $187.12     5  $935.60  buy             5s       59m55s  real
+  quoted 8h56m ago
 simulated   X            $0     1       $0  unknown (hold)  4s       59m56s  new
+  quoted 8h56m ago
 unknown     OLD         $62     5     $310  buy             3s       59m57s  old
+  quoted 8h56m ago
 `
 	if diff := cmp.Diff(want[1:], out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// At 80 columns, lines break at spaces.
+func TestWidth(t *testing.T) {
+	const name = "0b7e6a5c-8f1d-4c3b-9a2e-1d5f3c7b9e10"
+	s := &sfntest.Service{}
+	s.Start("waits-"+name, noon).Ask(noon, token, sfntest.RealQuote("live", "LONG.SYMBOL1", 187.12, "187.12", 1000, "sell"))
+	s.Start("declined-"+name, noon).Ask(noon, token, sell).Append(noon.Add(time.Minute),
+		sfntest.Failed("TradeDeclined", strings.Repeat("far too expensive ", 30)+"(decided by "+me+")"), entered("Report Result", `{"outcome":"declined"}`), sfntest.Event("ExecutionSucceeded"))
+	d := newDesk(t, s)
+	trades, _, err := d.Trades(t.Context(), decision.Filter{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{80, 120} {
+		terminal, out := screen("hm\nb\n"+strings.Repeat("x", 1001)+"\n\nyes\n", false)
+		terminal.Width = width
+		w := find(t, d, "waits-"+name)
+		_, _, asked := terminal.Ask(t.Context(), w)
+		if err := errors.Join(asked, terminal.Table([]decision.Wait{w}), terminal.Log(trades, true), terminal.Tell(trades[0], true)); err != nil {
+			t.Fatal(err)
+		}
+		typed := strings.NewReplacer("later? ", "later?\n", "reason)? ", "reason)?\n", "back: ", "back:\n") // a person's Enter
+		for line := range strings.Lines(typed.Replace(out.String())) {
+			if n := utf8.RuneCountInString(line) - 1; n > width && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%d columns of %d: %s", n, width, line)
+			}
+		}
+		if strings.Count(out.String(), "far too expensive") < 2*20 {
+			t.Errorf("the reason is cut:\n%s", out)
+		}
 	}
 }
 
@@ -73,10 +112,10 @@ func TestLimitPrice(t *testing.T) {
 	if err := terminal.Show(w); err != nil {
 		t.Fatal(err)
 	}
-	if want := "  Price           $187.12\n  Limit price     $187.12 or better\n  Quantity        5\n  Total           $935.60\n"; !strings.Contains(out.String(), want) {
+	if want := "  Recommended sell 5 AMZN, $935.60 in all\n  Price       $187.12, limit $187.12 or better\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("what is shown lacks %q:\n%s", want, out)
 	}
-	if got, err := w.Consequence(decision.Approve); err != nil || got != "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60." {
+	if got, err := w.Act(decision.Approve); err != nil || got != "Sell 5 AMZN at $187.12 or better, $935.60 in all, as recommended" {
 		t.Errorf("the answer leads to %q, %v", got, err)
 	}
 	if text, err := w.MarshalJSON(); err != nil || !strings.Contains(string(text), `"price":187.12,"limit_price":"187.12",`) {
@@ -92,7 +131,7 @@ func TestColour(t *testing.T) {
 	color.NoColor = false
 	defer func() { color.NoColor = found }()
 	for _, colour := range []bool{false, true} {
-		terminal, out := screen("d\nno\n", colour)
+		terminal, out := screen("d\nno\ny\n", colour)
 		if err := terminal.Table(waits(t, s)); err != nil {
 			t.Fatal(err)
 		}
@@ -116,24 +155,22 @@ func TestColour(t *testing.T) {
 	}
 }
 
-const shown = `  Execution       order-1
-  Market          simulated, nothing real is traded
-  Recommendation  sell
-  Symbol          AMZN
-  Price           $62
-  Quantity        5
-  Total           $310
-  Quoted at       2026-01-02T03:04:05Z
-  Waiting         1m0s, since 2026-01-02T12:00:00Z
-  Left            59m0s, until 2026-01-02T13:00:00Z
+const shown = `  Recommended sell 5 AMZN, $310 in all
+  Price       $62
+  Quoted      8h56m ago, at 03:04 UTC
+  Market      simulated, nothing real is traded
+  Waiting     1m, since 12:00 UTC
+  Left        59m, until 13:00 UTC
+  Execution   order-1
 `
 
 func TestAsk(t *testing.T) {
 	const (
 		ask  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
 		why  = "Why (Enter for no reason)? "
-		sold = "This approves the recommendation and sells 5 AMZN at $62, total $310.\n"
-		none = "This declines the recommendation. Nothing is traded.\n"
+		sure = "Type y to send it, or Enter to go back: "
+		sold = "\nSell 5 AMZN at $62, $310 in all, as recommended.\n" + why
+		none = "\nDecline to sell 5 AMZN at $62, $310 in all; nothing is traded.\n" + why
 	)
 	for _, test := range []struct {
 		name, recommended, in string
@@ -141,21 +178,23 @@ func TestAsk(t *testing.T) {
 		reason                string
 		out                   string
 	}{
-		{"approve", "sell", "a\n", decision.Approve, "", ask + sold},
-		{"in full, in capitals, with spaces", "sell", "  APPROVE \r\n", decision.Approve, "", ask + sold},
-		{"the recommended side by its name", "sell", "sell\n", decision.Sell, "", ask + sold},
-		{"instead", "sell", "b\n", decision.Buy, "", ask + "This goes against the recommendation and buys 5 AMZN at $62, total $310.\n"},
-		{"sell instead", "buy", "s\n", decision.Sell, "", strings.Replace(ask, "to sell, [b]uy", "to buy, [s]ell", 1) + "This goes against the recommendation and sells 5 AMZN at $62, total $310.\n"},
-		{"decline", "sell", "d\ntoo  expensive\x1b[2J\n", decision.Decline, "too expensive[2J", ask + why + none},
-		{"decline without a reason", "sell", "d\n\n", decision.Decline, "", ask + why + none},
-		{"a reason that is too long", "sell", "d\n" + strings.Repeat("x", 1001) + "\nshort\n", decision.Decline, "short", ask + why + "the reason has 1001 characters, and 1000 are allowed: shorten it.\n" + why + none},
+		{"approve", "sell", "a\n\ny\n", decision.Approve, "", ask + sold + sure},
+		{"in full, in capitals, with spaces", "sell", "  APPROVE \r\n\r\n YES \r\n", decision.Approve, "", ask + sold + sure},
+		{"the recommended side by its name", "sell", "sell\ncheap\nyes\n", decision.Sell, "cheap", ask + sold + sure},
+		{"instead", "sell", "b\n\ny\n", decision.Buy, "", ask + "\nBuy 5 AMZN at $62, $310 in all, against the recommendation to sell.\n" + why + sure},
+		{"not after all", "sell", "b\n\n\nd\nno\nn\nq\n", decision.Later, "", ask + "\nBuy 5 AMZN at $62, $310 in all, against the recommendation to sell.\n" + why + sure + ask + none + sure + ask},
+		{"sell instead", "buy", "s\n\ny\n", decision.Sell, "", strings.Replace(ask, "to sell, [b]uy", "to buy, [s]ell", 1) + "\nSell 5 AMZN at $62, $310 in all, against the recommendation to buy.\n" + why + sure},
+		{"decline", "sell", "d\ntoo  expensive\x1b[2J\ny\n", decision.Decline, "too expensive[2J", ask + none + sure},
+		{"decline without a reason", "sell", "d\n\ny\n", decision.Decline, "", ask + none + sure},
+		{"a reason that is too long", "sell", "d\n" + strings.Repeat("x", 1001) + "\nshort\ny\n", decision.Decline, "short", ask + none + "The reason has 1001 characters, and 1000 are allowed: shorten it.\n" + why + sure},
 		{"later", "sell", "q\n", decision.Later, "", ask},
-		{"unknown answers", "sell", "yes\x1b[31m\n\na\n", decision.Approve, "", ask + "\"yes[31m\" is none of these.\n" + ask + ask + sold},
-		{"nothing to approve", "hold", "a\nb\n", decision.Buy, "", strings.Repeat("\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? ", 1) + "order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline.\n" + "\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? This buys 5 AMZN at $62, total $310.\n"},
+		{"unknown answers", "sell", "yes\x1b[31m\n\na\n\ny\n", decision.Approve, "", ask + "\"yes[31m\" is none of these.\n" + ask + ask + sold + sure},
+		{"nothing to approve", "hold", "a\nb\n\ny\n", decision.Buy, "", strings.Repeat("\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? ", 1) + "Order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline.\n" + "\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? \nBuy 5 AMZN at $62, $310 in all.\n" + why + sure},
 		{"end of the input", "sell", "", decision.Later, "", ask + "\n"},
 		{"end after a mistake", "sell", "x\n", decision.Later, "", ask + "\"x\" is none of these.\n" + ask + "\n"},
-		{"end in the line", "sell", "a", decision.Approve, "", ask + "\n" + sold},
-		{"end before the reason", "sell", "d\n", decision.Later, "", ask + why + "\n"},
+		{"end in the line", "sell", "a", decision.Later, "", ask + "\n" + sold + "\n"},
+		{"end before the reason", "sell", "d\n", decision.Later, "", ask + none + "\n"},
+		{"end before the yes", "sell", "a\n\n", decision.Later, "", ask + sold + sure + "\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &sfntest.Service{}
@@ -169,7 +208,7 @@ func TestAsk(t *testing.T) {
 			if recommended == "hold" {
 				recommended = "unknown (hold)"
 			}
-			want := strings.Replace(shown, "Recommendation  sell", "Recommendation  "+recommended, 1) + test.out
+			want := strings.Replace(shown, "Recommended sell", "Recommended "+recommended, 1) + test.out
 			if diff := cmp.Diff(want, out.String()); diff != "" {
 				t.Errorf("output (-want +got):\n%s", diff)
 			}
@@ -181,19 +220,19 @@ func TestAsk(t *testing.T) {
 func TestAskAboutRealMoney(t *testing.T) {
 	const (
 		ask  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
-		sold = "This approves the recommendation and sells 5 AMZN at $187.12 or better, total $935.60, with REAL MONEY.\n"
-		sure = "This is real money. Type yes to send it: "
+		sold = "\nSell 5 AMZN at $187.12 or better, $935.60 in all, as recommended, with REAL MONEY.\nWhy (Enter for no reason)? "
+		sure = "This is real money. Type yes to send it, or Enter to go back: "
 	)
 	for _, test := range []struct {
 		name, in string
 		answer   decision.Answer
 		out      string
 	}{
-		{"and again", "a\nYES\n", decision.Approve, ask + sold + sure},
-		{"and not again", "a\n\nq\n", decision.Later, ask + sold + sure + ask},
-		{"with another word", "a\ny\nb\nyes\n", decision.Buy, ask + sold + sure + ask + strings.Replace(sold, "approves the recommendation and sells", "goes against the recommendation and buys", 1) + sure},
-		{"to the end of the input", "a\n", decision.Later, ask + sold + sure + "\n"},
-		{"that is not spent", "d\n\n", decision.Decline, ask + "Why (Enter for no reason)? This declines the recommendation. Nothing is traded.\n"},
+		{"and again", "a\n\nYES\n", decision.Approve, ask + sold + sure},
+		{"and not again", "a\n\n\nq\n", decision.Later, ask + sold + sure + ask},
+		{"with another word", "a\n\ny\nb\n\nyes\n", decision.Buy, ask + sold + sure + ask + strings.NewReplacer("Sell", "Buy", "as recommended", "against the recommendation to sell").Replace(sold) + sure},
+		{"to the end of the input", "a\n\n", decision.Later, ask + sold + sure + "\n"},
+		{"that is not spent", "d\n\ny\n", decision.Decline, ask + "\nDecline to sell 5 AMZN at $187.12 or better, $935.60 in all; nothing is traded.\nWhy (Enter for no reason)? Type y to send it, or Enter to go back: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &sfntest.Service{}
@@ -204,7 +243,7 @@ func TestAskAboutRealMoney(t *testing.T) {
 				t.Errorf("answer %q, error %v, want %q", answer, err, test.answer)
 			}
 			head, asked, _ := strings.Cut(out.String(), "\n\n")
-			if !strings.Contains(head, "\n  Market          LIVE, WITH REAL MONEY\n") {
+			if !strings.Contains(head, "\n  Market      LIVE, WITH REAL MONEY\n") {
 				t.Errorf("real money is not shown:\n%s", head)
 			}
 			if diff := cmp.Diff(test.out, "\n"+asked); diff != "" {
@@ -224,14 +263,14 @@ func TestAskOfAnOlderVersion(t *testing.T) {
 	if err := terminal.Show(w); err != nil {
 		t.Fatal(err)
 	}
-	if want := "  Market          unknown: the request is of an older version, and a trade of it is refused\n"; !strings.Contains(out.String(), want) {
+	if want := "  Market      unknown: the request is of an older version, and a trade of it is refused\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("what is shown lacks %q:\n%s", want, out)
 	}
 	for answer, want := range map[decision.Answer]string{
-		decision.Approve: "This approves the recommendation and sells 5 AMZN at $62, total $310, which will be refused: the request is of an older version of the app.",
-		decision.Decline: "This declines the recommendation. Nothing is traded.",
+		decision.Approve: "Sell 5 AMZN at $62, $310 in all, as recommended, which will be refused: the request is of an older version of the app",
+		decision.Decline: "Decline to sell 5 AMZN at $62, $310 in all; nothing is traded",
 	} {
-		if got, err := w.Consequence(answer); err != nil || got != want {
+		if got, err := w.Act(answer); err != nil || got != want {
 			t.Errorf("%s leads to %q, %v, want %q", answer, got, err, want)
 		}
 	}
@@ -261,7 +300,7 @@ func TestAskWithdrawn(t *testing.T) {
 		io.WriteString(person, "a\n") // too late for the first question
 		synctest.Wait()
 		withdrawn()
-		time.AfterFunc(time.Millisecond, func() { io.WriteString(person, "b\nd\nno\n") })
+		time.AfterFunc(time.Millisecond, func() { io.WriteString(person, "b\n\ny\nd\nno\ny\n") })
 		if answer, _, err := terminal.Ask(t.Context(), w); answer != decision.Buy || err != nil {
 			t.Errorf("answer %q and error %v, want buy", answer, err)
 		}
@@ -297,7 +336,7 @@ func TestHostileText(t *testing.T) {
 	s.Start("approved", noon).Ask(noon, token, sell).Append(noon, sfntest.Succeeded(fmt.Sprintf(`{"decided_by":%s,"reason":%s}`, quote(t, hostile), quote(t, hostile))))
 	s.Start("busy", noon).Append(noon, sfntest.Entered("Pass", hostile))
 
-	terminal, out := screen("b\n", false)
+	terminal, out := screen("b\n\ny\n", false)
 	all := waits(t, s)
 	if len(all) != 2 {
 		t.Fatalf("%d wait, want 2", len(all))
@@ -305,14 +344,14 @@ func TestHostileText(t *testing.T) {
 	if err := terminal.Table(all); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(out.String(), "\n"); lines != 3 {
+	if lines := strings.Count(out.String(), "\n"); lines != 5 { // two notes
 		t.Errorf("the table of two has %d lines", lines)
 	}
 	out.Reset()
 	if _, _, err := terminal.Ask(t.Context(), all[0]); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Count(out.String(), "\n"), strings.Count(shown, "\n")+2; got != want {
+	if got, want := strings.Count(out.String(), "\n"), strings.Count(shown, "\n")+3; got != want {
 		t.Errorf("the question has %d lines, want %d:\n%s", got, want, out)
 	}
 	if err := terminal.Show(all[1]); err != nil {

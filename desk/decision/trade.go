@@ -72,27 +72,26 @@ func (t Trade) Took() time.Duration {
 	return max(0, t.Decision.At.Sub(t.Asked))
 }
 
-// Act names what was asked and decided, such as "Buy 5 AMZN at $75, $375 in all, against the
-// recommendation to sell", or "5 AMZN" where there was no quote.
+// Act names what was decided, such as "Buy 5 AMZN at $75, $375 in all, against the
+// recommendation to sell", or what is recommended while or where nobody chose to trade, such as
+// "Recommended: sell 5 AMZN at $75, $375 in all". Without a quote it is as much as is known.
 func (t Trade) Act() string {
-	what := t.Quote.Symbol
+	act := t.Quote.Symbol
 	if t.Quote.Qty > 0 {
-		what = strings.TrimSpace(fmt.Sprint(t.Quote.Qty) + " " + what)
+		act = strings.TrimSpace(fmt.Sprint(t.Quote.Qty) + " " + act)
 	}
-	if t.Quote.QuoteID == "" {
-		return what
+	if t.Quote.QuoteID != "" {
+		act += " at " + cmp.Or(t.Quote.Limit(), trading.Dollars(t.Quote.Price())) + ", " + trading.Dollars(t.Quote.Total()) + " in all"
 	}
-	recommended := trading.Side(t.Recommended)
-	side := string(cmp.Or(t.Side, recommended))
-	if side != string(trading.Buy) && side != string(trading.Sell) {
-		side = "trade"
+	switch recommended := trading.Side(t.Recommended); {
+	case t.Recommended == "":
+		return act
+	case t.Side == "":
+		return "Recommended: " + t.Recommended + " " + act
+	case t.Side != recommended:
+		act += ", against the recommendation to " + t.Recommended
 	}
-	act := strings.ToUpper(side[:1]) + side[1:] + " " + what + " at " + cmp.Or(t.Quote.Limit(), trading.Dollars(t.Quote.Price())) +
-		", " + trading.Dollars(t.Quote.Total()) + " in all"
-	if t.Side != "" && t.Side != recommended {
-		act += ", against the recommendation to " + trading.OneLine(t.Recommended, 20)
-	}
-	return act
+	return strings.ToUpper(string(t.Side[:1])) + string(t.Side[1:]) + " " + act
 }
 
 // String tells the whole in a few sentences: "Declined by ana at 10:46 UTC. Nothing was traded."
@@ -109,14 +108,29 @@ func (t Trade) String() string {
 		parts = append(parts, "It waits for a decision.")
 	case t.Outcome == Running:
 		parts = append(parts, "It still runs.")
-	case t.Placed == Yes:
-		parts = append(parts, "It was traded.")
-	case t.Placed == No:
-		parts = append(parts, "Nothing was traded.")
 	default:
-		parts = append(parts, "Whether anything was traded is unknown: look at the broker's orders.")
+		parts = append(parts, t.Placed.sentence())
 	}
 	return strings.Join(parts, " ")
+}
+
+func (c Certainty) sentence() string {
+	switch c {
+	case Yes:
+		return "It was traded."
+	case No:
+		return "Nothing was traded."
+	}
+	return "Whether anything was traded is unknown: look at the broker's orders."
+}
+
+// details are the technical names.
+func (t Trade) details() string {
+	text := t.Execution + ", started at " + stamp(t.Started)
+	if t.Decision.Event != "" {
+		text += ", " + t.Decision.Details()
+	}
+	return trading.OneLine(text, 4*maxARN)
 }
 
 // MarshalJSON writes the trade for scripts, in ASCII. What is unknown or did not happen is null.

@@ -270,7 +270,7 @@ Start an execution:
 
 Decide:
   `+environment+` \
-    go run ./desk -state-machine %s
+    go run ./desk --state-machine %s
 
 `, s.Endpoint(), "developer", s.StateMachineARN(), system.Approver, s.StateMachineARN())
 	ctx, cancel := context.WithCancel(ctx)

@@ -149,12 +149,12 @@ type listed struct {
 // list is what waits, by the desk.
 func (s *served) list(t *testing.T) (waits []listed) {
 	t.Helper()
-	stdout, stderr, status := s.runDesk(t, "-json")
+	stdout, stderr, status := s.runDesk(t, "--json")
 	if status != 0 {
-		t.Fatalf("desk -json: status %d: %s", status, stderr)
+		t.Fatalf("desk --json: status %d: %s", status, stderr)
 	}
 	if err := json.Unmarshal([]byte(stdout), &waits); err != nil {
-		t.Fatalf("desk -json: %v: %s", err, stdout)
+		t.Fatalf("desk --json: %v: %s", err, stdout)
 	}
 	return waits
 }
@@ -270,9 +270,9 @@ func TestDeskAgainstServe(t *testing.T) {
 		wantReport      []string
 	}{
 		{"approve", buys[0].Execution, []string{"approve"}, []string{`"outcome":"traded"`, `"type":"buy"`}},
-		{"buy instead", sells[0].Execution, []string{"buy", "-reason", "it will rise"}, []string{`"outcome":"traded"`, `"type":"buy"`}},
+		{"buy instead", sells[0].Execution, []string{"buy", "--reason", "it will rise"}, []string{`"outcome":"traded"`, `"type":"buy"`}},
 		{"sell instead", buys[1].Execution, []string{"sell"}, []string{`"outcome":"traded"`, `"type":"sell"`}},
-		{"decline", sells[1].Execution, []string{"decline", "-reason", "too dear"}, []string{`"outcome":"declined"`, "too dear", "user/approver"}},
+		{"decline", sells[1].Execution, []string{"decline", "--reason", "too dear"}, []string{`"outcome":"declined"`, "too dear", "user/approver"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, status := desk(t, append(test.args, test.execution)...)

@@ -180,7 +180,7 @@ func (b bench) open(ctx context.Context, local string, n int) (o opened, err err
 		if _, after, ok := strings.Cut(lines.Text(), "The system is up at "); ok {
 			endpoint = strings.TrimSuffix(strings.Fields(after)[0], ".")
 		}
-		if _, after, ok := strings.Cut(lines.Text(), "./desk -state-machine "); ok {
+		if _, after, ok := strings.Cut(lines.Text(), "./desk --state-machine "); ok {
 			machine = strings.TrimSpace(after)
 		}
 	}

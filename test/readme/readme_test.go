@@ -40,10 +40,11 @@ var commands = []struct{ line, how string }{
 	{"npx cdk synth", "by .ci/run"},
 	{"npx cdk deploy", account},
 	{`aws stepfunctions start-execution --state-machine-arn ARN --input '{"symbol":"AMZN","qty":5}'`, account},
-	{"go run ./desk -web -state-machine ARN", account},
-	{"go run ./desk -state-machine ARN", account},
+	{"go run ./desk --web --state-machine ARN", account},
+	{"go run ./desk --state-machine ARN", account},
 	{"go run ./desk EXECUTION", account},
 	{"go run ./desk approve EXECUTION", account},
+	{"go run ./desk log", account},
 	{"go test ./...", "by .ci/run"},
 	{"npx cdk destroy", account},
 	// docs/local-run.md
