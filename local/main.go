@@ -45,11 +45,11 @@ func main() {
 }
 
 func build(ctx context.Context) (exe string, err error) {
-	root, err := setup.Root()
+	project, err := setup.Open(nil, setup.NewProgress(os.Stderr))
 	if err != nil {
 		return "", err
 	}
-	return setup.BuildRun(ctx, root, setup.NewProgress(os.Stderr))
+	return project.BuildRun(ctx)
 }
 
 // become runs the program in the place of this one, with its arguments. It returns if that fails.

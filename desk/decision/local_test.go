@@ -39,7 +39,7 @@ var placeholder = regexp.MustCompile(`\$\{(\w+)\}`)
 func startLocalRun(t *testing.T, approvalSeconds int) *localRun {
 	t.Helper()
 	root := localtest.Look(t, "local/states") // with the interpreter's bridge
-	valid, err := setup.Interpreter(t.Context(), root, setup.NewProgress(os.Stderr))
+	valid, err := setup.Project{Root: root, Progress: setup.NewProgress(os.Stderr)}.Interpreter(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

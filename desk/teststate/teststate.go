@@ -145,7 +145,7 @@ func start(ctx context.Context, arn, text string) (*local, error) {
 	if err != nil {
 		return nil, skipped{err.Error()}
 	}
-	valid, err := setup.Interpreter(ctx, root, nil)
+	valid, err := setup.Project{Root: root}.Interpreter(ctx)
 	if err != nil {
 		return nil, skipped{err.Error()}
 	}

@@ -117,7 +117,7 @@ func (i *interpreter) engine(name string) *states.Engine {
 		i.t.Fatal(err)
 	}
 	root := localtest.Look(i.t, "local/states")
-	valid, err := setup.Interpreter(i.t.Context(), root, nil)
+	valid, err := setup.Project{Root: root}.Interpreter(i.t.Context())
 	if err != nil {
 		i.t.Fatal(err)
 	}

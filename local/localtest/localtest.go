@@ -63,22 +63,20 @@ func init() {
 func prepare(r request, built map[string]setup.Prepared) (setup.Prepared, error) {
 	ctx, progress := context.Background(), setup.NewProgress(os.Stderr)
 	os.Setenv("CDK_DEFAULT_REGION", r.Region) // as it is in the test now
-	root, err := setup.Root()
+	project, err := setup.Open(r.Context, progress)
 	if err != nil {
 		return setup.Prepared{}, err
 	}
-	tags, err := system.BuildTags(root, r.Context)
-	if err != nil {
-		return setup.Prepared{}, err
-	}
-	ready, ok := built[fmt.Sprint(tags)]
+	tags := fmt.Sprint(project.BuildTags())
+	ready, ok := built[tags]
 	if !ok {
-		if ready, err = setup.Build(ctx, root, tags, progress); err != nil {
+		if ready, err = project.Build(ctx); err != nil {
 			return ready, err
 		}
-		built[fmt.Sprint(tags)] = ready
+		built[tags] = ready
 	}
-	return ready.Synthesized(ctx, root, r.Context, progress)
+	ready.Assembly, err = project.Synthesize(ctx, ready.App)
+	return ready, err
 }
 
 // preparer is the process that prepares. It ends with its standard input, and so with this one.
@@ -137,18 +135,18 @@ var (
 // configuration, as -c gives it to the CDK CLI. It prepares once for each configuration.
 func Prepare(t testing.TB, context map[string]any) system.Config {
 	t.Helper()
-	c, err := PrepareContext(t.Context(), "", context, nil)
+	c, err := PrepareProject(t.Context(), setup.Project{Context: context})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// PrepareContext is Prepare where there is no test at hand, in the place of system.Prepare.
-func PrepareContext(ctx context.Context, _ string, context map[string]any, _ *setup.Progress) (system.Config, error) {
+// PrepareProject is Prepare where there is no test at hand, in the place of system.Prepare.
+func PrepareProject(ctx context.Context, p setup.Project) (system.Config, error) {
 	mu.Lock()
 	defer mu.Unlock()
-	r := request{context, os.Getenv("CDK_DEFAULT_REGION")}
+	r := request{p.Context, os.Getenv("CDK_DEFAULT_REGION")}
 	key := fmt.Sprint(r)
 	if c, ok := prepared[key]; ok {
 		return c, nil

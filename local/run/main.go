@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 
 // options are what the command line says.
 type options struct {
-	context  map[string]any
+	project  setup.Project
 	config   config.Config
 	input    string
 	decision string
@@ -100,7 +100,8 @@ Flags:
 `
 
 func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
-	o := options{context: map[string]any{}}
+	var o options
+	given := map[string]any{}
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -112,7 +113,7 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 		if !ok || !slices.Contains(config.Keys(), key) {
 			return fmt.Errorf("want key=value with one of the keys %s", strings.Join(config.Keys(), ", "))
 		}
-		o.context[key] = value
+		given[key] = value
 		return nil
 	})
 	flags.StringVar(&o.input, "input", "{}", "the execution's input, a `JSON` object")
@@ -131,16 +132,13 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	}
 	o.serve = o.serve || o.web
 	_, reasonErr := decision.CleanReason(o.reason)
-	root, err := setup.Root()
-	if err != nil {
+	var err error
+	if o.project, err = setup.Open(given, nil); err != nil {
 		return o, err
 	}
-	context, err := setup.Context(root, o.context)
-	if err != nil {
-		return o, fmt.Errorf("read the context: %w", err)
-	}
+	context := o.project.Context
 	if context["market"] == string(config.AlpacaMarket) && context["marketSecret"] == nil {
-		o.context["marketSecret"], context["marketSecret"] = localSecret, localSecret
+		context["marketSecret"] = localSecret
 	}
 	if o.config, err = config.FromContext(func(key string) any { return context[key] }); err != nil {
 		return o, usageError{err}
@@ -175,14 +173,14 @@ var prepare = system.Prepare
 func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
 	if err != nil {
-		return fmt.Errorf("port %d can't be had, choose another with -port: %w", o.port, err)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("port %d is in use, choose another with -port: %w", o.port, err)
+		}
+		return fmt.Errorf("port %d can't be opened, choose another with -port: %w", o.port, err)
 	}
 	defer listener.Close()
-	root, err := setup.Root()
-	if err != nil {
-		return err
-	}
-	c, err := prepare(ctx, root, o.context, setup.NewProgress(stderr))
+	o.project.Progress = setup.NewProgress(stderr)
+	c, err := prepare(ctx, o.project)
 	if err != nil {
 		return err
 	}

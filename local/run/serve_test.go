@@ -85,7 +85,7 @@ func devNull(t *testing.T) *os.File {
 }
 
 func TestMain(m *testing.M) {
-	prepare = localtest.PrepareContext
+	prepare = localtest.PrepareProject
 	m.Run()
 }
 
@@ -535,7 +535,7 @@ func TestDecisionRefused(t *testing.T) {
 func TestToolMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	prepare = system.Prepare
-	defer func() { prepare = localtest.PrepareContext }()
+	defer func() { prepare = localtest.PrepareProject }()
 	var out localtest.Buffer
 	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
 	if want := "install Node.js 22 or later from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
@@ -548,7 +548,7 @@ func TestPortTaken(t *testing.T) {
 	port := s.endpoint[strings.LastIndex(s.endpoint, ":")+1:]
 	var out localtest.Buffer
 	status := run(t.Context(), []string{"-serve", "-port", port}, devNull(t), &out, &out)
-	if want := "port " + port + " can't be had, choose another with -port"; status != exitFailed || !strings.Contains(out.String(), want) {
+	if want := "port " + port + " is in use, choose another with -port"; status != exitFailed || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitFailed, want, &out)
 	}
 }

@@ -17,13 +17,13 @@ import (
 
 // BuildFunctions builds the functions for this machine into the folder out, each under the name of its package. A build tag
 // chooses their market.
-func BuildFunctions(ctx context.Context, root, out string, p *Progress, tags ...string) error {
+func (p Project) BuildFunctions(ctx context.Context, out string, tags ...string) error {
 	hint := ""
 	if _, err := os.Stat(out); err != nil {
 		hint = "about a minute the first time"
 	}
-	s := p.Step("Compiling the functions", hint)
-	err := buildFunctions(ctx, root, out, s, tags)
+	s := p.Progress.Step("Compiling the functions", hint)
+	err := p.buildFunctions(ctx, out, s, tags)
 	s.Done(err)
 	if err != nil {
 		return fmt.Errorf("build the functions: %w", err)
@@ -31,7 +31,7 @@ func BuildFunctions(ctx context.Context, root, out string, p *Progress, tags ...
 	return nil
 }
 
-func buildFunctions(ctx context.Context, root, out string, s *Step, tags []string) error {
+func (p Project) buildFunctions(ctx context.Context, out string, s *Step, tags []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -39,26 +39,26 @@ func buildFunctions(ctx context.Context, root, out string, s *Step, tags []strin
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, root, "functions.lock", "another build", s)
+	unlock, err := p.lock(ctx, "functions.lock", "another build", s)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return goBuild(ctx, root, s, build.Env(runtime.GOOS, runtime.GOARCH), build.Args(out, tags...)...)
+	return p.goBuild(ctx, s, build.Env(runtime.GOOS, runtime.GOARCH), build.Args(out, tags...)...)
 }
 
 // BuildApp builds the CDK app and returns its executable, .build/app.
-func BuildApp(ctx context.Context, root string, p *Progress) (exe string, err error) {
-	return buildProgram(ctx, root, ".", "app", "the CDK app", "about two minutes the first time", p)
+func (p Project) BuildApp(ctx context.Context) (exe string, err error) {
+	return p.buildProgram(ctx, ".", "app", "the CDK app", "about two minutes the first time")
 }
 
 // BuildRun builds the local run and returns its executable, .build/run.
-func BuildRun(ctx context.Context, root string, p *Progress) (exe string, err error) {
-	return buildProgram(ctx, root, "./local/run", "run", "the local run", "about a minute the first time", p)
+func (p Project) BuildRun(ctx context.Context) (exe string, err error) {
+	return p.buildProgram(ctx, "./local/run", "run", "the local run", "about a minute the first time")
 }
 
-func buildProgram(ctx context.Context, root, pkg, name, title, hint string, p *Progress) (exe string, err error) {
-	dir, err := buildDir(root)
+func (p Project) buildProgram(ctx context.Context, pkg, name, title, hint string) (exe string, err error) {
+	dir, err := p.buildDir()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w", title, err)
 	}
@@ -66,8 +66,8 @@ func buildProgram(ctx context.Context, root, pkg, name, title, hint string, p *P
 	if _, err := os.Stat(exe); err == nil {
 		hint = ""
 	}
-	s := p.Step("Compiling "+title, hint)
-	err = buildAndPublish(ctx, root, pkg, name, exe, s)
+	s := p.Progress.Step("Compiling "+title, hint)
+	err = p.buildAndPublish(ctx, pkg, name, exe, s)
 	s.Done(err)
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w", title, err)
@@ -75,9 +75,9 @@ func buildProgram(ctx context.Context, root, pkg, name, title, hint string, p *P
 	return exe, nil
 }
 
-func buildAndPublish(ctx context.Context, root, pkg, name, exe string, s *Step) error {
+func (p Project) buildAndPublish(ctx context.Context, pkg, name, exe string, s *Step) error {
 	// Two compilations of the same at once take longer than one after the other, of which the second finds all in the cache.
-	unlock, err := lock(ctx, root, name+".lock", "another build", s)
+	unlock, err := p.lock(ctx, name+".lock", "another build", s)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func buildAndPublish(ctx context.Context, root, pkg, name, exe string, s *Step) 
 	// go is given the same file each time, because it doesn't link again what is up to date.
 	staged := filepath.Join(filepath.Dir(exe), "stage", executable(name))
 	env := []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
-	if err := goBuild(ctx, root, s, env, "build", "-buildvcs=false", "-o", staged, pkg); err != nil {
+	if err := p.goBuild(ctx, s, env, "build", "-buildvcs=false", "-o", staged, pkg); err != nil {
 		return err
 	}
 	return publish(staged, exe)
@@ -128,12 +128,12 @@ func copyFile(from, to string, mode os.FileMode) error {
 }
 
 // goBuild runs go build with these arguments, and the step counts the packages. The error has what the compiler says.
-func goBuild(ctx context.Context, root string, s *Step, env []string, args ...string) error {
+func (p Project) goBuild(ctx context.Context, s *Step, env []string, args ...string) error {
 	path, err := findGo()
 	if err != nil {
 		return err
 	}
-	temporary, remove, err := temporaryDir(root)
+	temporary, remove, err := p.temporaryDir()
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func goBuild(ctx context.Context, root string, s *Step, env []string, args ...st
 	defer counting.Wait()
 	defer cancel()
 	c := counter{step: s, known: map[string]bool{}}
-	compile := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: root, env: append(env, "GOTMPDIR="+temporary)}
+	compile := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: p.Root, env: append(env, "GOTMPDIR="+temporary)}
 	compile.onLine = func(line string) {
 		if isPackage(line) && c.compiled(line) { // the first one: now it is worth the time to see how many there are
 			counting.Go(func() {

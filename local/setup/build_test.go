@@ -38,7 +38,7 @@ func TestBuildFunctions(t *testing.T) {
 	})
 	var built []os.FileInfo
 	for range 2 {
-		if err := BuildFunctions(t.Context(), root, out, nil); err != nil {
+		if err := (Project{Root: root}).BuildFunctions(t.Context(), out); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(out, executable("one")))
@@ -68,14 +68,14 @@ func TestBuildErrors(t *testing.T) {
 		"main.go":             "package main\n\nfunc main() { return 1 }\n",
 		"lambdas/one/main.go": "package main\n\nfunc main() { undefined() }\n",
 	})
-	_, appErr := BuildApp(t.Context(), root, nil)
+	_, appErr := Project{Root: root}.BuildApp(t.Context())
 	tests := []struct {
 		name string
 		err  error
 		want string
 	}{
 		{
-			"functions", BuildFunctions(t.Context(), root, t.TempDir(), nil),
+			"functions", Project{Root: root}.BuildFunctions(t.Context(), t.TempDir()),
 			"build the functions: go build: exit status 1\n# stocktrading/lambdas/one\nlambdas/one/main.go:3:15: undefined: undefined",
 		},
 		{
@@ -98,7 +98,7 @@ func TestBuildApp(t *testing.T) {
 	write(t, root, map[string]string{"go.mod": "module stocktrading\n\ngo 1.26\n", "main.go": printing("one")})
 	build := func() string {
 		t.Helper()
-		exe, err := BuildApp(t.Context(), root, nil)
+		exe, err := Project{Root: root}.BuildApp(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestBuildApp(t *testing.T) {
 
 	// A build that fails leaves the app as it is.
 	write(t, root, map[string]string{"main.go": "package main\n"})
-	if _, err := BuildApp(t.Context(), root, nil); err == nil {
+	if _, err := (Project{Root: root}).BuildApp(t.Context()); err == nil {
 		t.Error("the app was built without a main function")
 	}
 	if got := output(t, exe); got != "two" {
@@ -162,7 +162,7 @@ func TestBuildAppLeavesNoHalves(t *testing.T) {
 	exe := filepath.Join(".build", executable("app"))
 	write(t, root, map[string]string{exe: "whole"})
 	play(t, "go")
-	if _, err := BuildApp(t.Context(), root, nil); err == nil || err.Error() != "build the CDK app: go build: exit status 1" {
+	if _, err := (Project{Root: root}).BuildApp(t.Context()); err == nil || err.Error() != "build the CDK app: go build: exit status 1" {
 		t.Errorf("got error %v", err)
 	}
 	if got := read(t, filepath.Join(root, exe)); got != "whole" {
@@ -177,7 +177,7 @@ func TestBuildAppAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			exe, err := BuildApp(t.Context(), root, nil)
+			exe, err := Project{Root: root}.BuildApp(t.Context())
 			if err != nil {
 				t.Error(err)
 				return
@@ -215,7 +215,7 @@ func TestBuildInterrupted(t *testing.T) {
 	defer cancel()
 	done := make(chan error)
 	go func() {
-		_, err := BuildApp(ctx, root, nil)
+		_, err := Project{Root: root}.BuildApp(ctx)
 		done <- err
 	}()
 	temporary := func() []string {
@@ -235,7 +235,7 @@ func TestBuildInterrupted(t *testing.T) {
 	}
 	// The lock is free again.
 	s := (*Progress)(nil).Step("", "")
-	unlock, err := lock(t.Context(), root, "app.lock", "", s)
+	unlock, err := Project{Root: root}.lock(t.Context(), "app.lock", "", s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ type assemblies string
 const maxAge = 24 * time.Hour
 
 // openAssemblies returns the project's assemblies, without those that nobody has asked for in maxAge.
-func openAssemblies(root string) (assemblies, error) {
-	build, err := buildDir(root)
+func (p Project) openAssemblies() (assemblies, error) {
+	build, err := p.buildDir()
 	if err != nil {
 		return "", err
 	}
@@ -91,14 +91,14 @@ func (a assemblies) put(key, from string) (dir string, err error) {
 	return dir, nil
 }
 
-// ValidDir returns the folder in which a state machine's engine remembers the definitions that it has found valid. Another
+// validDir returns the folder in which a state machine's engine remembers the definitions that it has found valid. Another
 // package-lock.json, and so perhaps another interpreter, has another folder. It is empty if there can be none.
-func ValidDir(root string) (string, error) {
-	lock, err := os.ReadFile(filepath.Join(root, "package-lock.json"))
+func (p Project) validDir() (string, error) {
+	lock, err := os.ReadFile(filepath.Join(p.Root, "package-lock.json"))
 	if err != nil {
 		return "", fmt.Errorf("look at the npm packages: %w", err)
 	}
-	build, err := buildDir(root)
+	build, err := p.buildDir()
 	if err != nil {
 		return "", err
 	}

@@ -15,18 +15,18 @@ import (
 )
 
 // Packages installs the npm packages that package-lock.json names, unless they are there.
-func Packages(ctx context.Context, root string, p *Progress) error {
-	if problem, err := packagesProblem(root); err != nil {
+func (p Project) Packages(ctx context.Context) error {
+	if difference, err := p.packagesDiffer(); err != nil {
 		return fmt.Errorf("look at the npm packages: %w", err)
-	} else if problem == "" {
+	} else if difference == "" {
 		return nil
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return missing("install the npm packages: there is no npm on the PATH; %s, which brings npm", nodeAdvice)
+		return missingTool("install the npm packages: there is no npm on the PATH; %s, which brings npm", nodeAdvice)
 	}
-	s := p.Step("Installing the npm packages", "once for each package-lock.json")
-	err = installPackages(ctx, npm, root, s)
+	s := p.Progress.Step("Installing the npm packages", "once for each package-lock.json")
+	err = p.installPackages(ctx, npm, s)
 	s.Done(err)
 	if err != nil {
 		return fmt.Errorf("install the npm packages: %w", err)
@@ -34,23 +34,23 @@ func Packages(ctx context.Context, root string, p *Progress) error {
 	return nil
 }
 
-func installPackages(ctx context.Context, npm, root string, s *Step) error {
-	unlock, err := lock(ctx, root, "npm.lock", "another installation", s)
+func (p Project) installPackages(ctx context.Context, npm string, s *Step) error {
+	unlock, err := p.lock(ctx, "npm.lock", "another installation", s)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if problem, err := packagesProblem(root); err != nil || problem == "" {
+	if difference, err := p.packagesDiffer(); err != nil || difference == "" {
 		return err // somebody else has installed them in the meantime
 	}
 
 	// npm writes its record of what is installed at the end. The old one must not survive an installation that is
 	// interrupted: it would tell of packages that are no longer there.
-	if err := os.Remove(installedFile(root)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(p.installedFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	// All of them are devDependencies, which a setting of the user or NODE_ENV=production would leave out.
-	cmd := command{path: npm, args: []string{"ci", "--include=dev", "--no-audit", "--no-fund"}, dir: root}
+	cmd := command{path: npm, args: []string{"ci", "--include=dev", "--no-audit", "--no-fund"}, dir: p.Root}
 	output, problems, err := cmd.run(ctx)
 	if err != nil && ctx.Err() != nil {
 		return err
@@ -58,10 +58,10 @@ func installPackages(ctx context.Context, npm, root string, s *Step) error {
 	if err != nil {
 		return fmt.Errorf("npm ci: %w\n%s\n%s", err, lastLines(output+problems, 12), npmAdvice(problems))
 	}
-	if problem, err := packagesProblem(root); err != nil {
+	if difference, err := p.packagesDiffer(); err != nil {
 		return err
-	} else if problem != "" {
-		return fmt.Errorf("npm ci has ended without an error, but %s", problem)
+	} else if difference != "" {
+		return fmt.Errorf("npm ci has ended without an error, but %s", difference)
 	}
 	return nil
 }
@@ -87,18 +87,18 @@ type lockedPackage struct {
 	Optional  bool   `json:"optional"` // npm leaves it out where it doesn't fit the machine
 }
 
-func installedFile(root string) string {
-	return filepath.Join(root, "node_modules", ".package-lock.json")
+func (p Project) installedFile() string {
+	return filepath.Join(p.Root, "node_modules", ".package-lock.json")
 }
 
-// packagesProblem says in what node_modules differs from package-lock.json. It is empty if they agree.
-func packagesProblem(root string) (string, error) {
+// packagesDiffer says how node_modules differs from package-lock.json. It is empty if they agree.
+func (p Project) packagesDiffer() (difference string, err error) {
 	var wanted, installed lockfile
-	if err := readJSON(filepath.Join(root, "package-lock.json"), &wanted); err != nil {
+	if err := readJSON(filepath.Join(p.Root, "package-lock.json"), &wanted); err != nil {
 		return "", err
 	}
 	delete(wanted.Packages, "") // the project itself
-	if err := readJSON(installedFile(root), &installed); err != nil {
+	if err := readJSON(p.installedFile(), &installed); err != nil {
 		return "nothing is installed", nil // a record that can't be read is as good as none
 	}
 	for _, path := range slices.Sorted(maps.Keys(installed.Packages)) {
@@ -117,7 +117,7 @@ func packagesProblem(root string) (string, error) {
 			return fmt.Sprintf("%s is %s in place of %s", path, have.Version, want.Version), nil
 		case want.Optional:
 		default:
-			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(path), "package.json")); err != nil {
+			if _, err := os.Stat(filepath.Join(p.Root, filepath.FromSlash(path), "package.json")); err != nil {
 				return path + " is not complete", nil
 			}
 		}

@@ -100,7 +100,7 @@ func TestPackagesProblem(t *testing.T) {
 					write(t, root, map[string]string{name: text})
 				}
 			}
-			got, err := packagesProblem(root)
+			got, err := Project{Root: root}.packagesDiffer()
 			if err != nil || got != tt.want {
 				t.Errorf("got %q and error %v, want %q", got, err, tt.want)
 			}
@@ -152,7 +152,7 @@ func TestPackages(t *testing.T) {
 			t.Setenv("NPM_JOURNAL", journal)
 			t.Setenv("NPM_DOES", tt.npm)
 			message := ""
-			if err := Packages(t.Context(), root, nil); err != nil {
+			if err := (Project{Root: root}).Packages(t.Context()); err != nil {
 				message = strings.ReplaceAll(filepath.ToSlash(err.Error()), filepath.ToSlash(root), "ROOT")
 			}
 			if diff := cmp.Diff(tt.err, message); diff != "" {
@@ -180,7 +180,7 @@ func TestPackagesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 5 {
 		wg.Go(func() {
-			if err := Packages(t.Context(), root, nil); err != nil {
+			if err := (Project{Root: root}).Packages(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -202,7 +202,7 @@ func TestPackagesInterrupted(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Packages(ctx, root, nil) }()
+	go func() { done <- Project{Root: root}.Packages(ctx) }()
 	ids := filepath.Join(root, "ids")
 	waitFor(t, "start of npm", func() bool {
 		text, _ := os.ReadFile(ids)
@@ -225,7 +225,7 @@ func TestPackagesInterrupted(t *testing.T) {
 
 	// Back to the lock file of before, of which everything seems to be there.
 	write(t, root, map[string]string{"package-lock.json": wantedLock})
-	if problem, err := packagesProblem(root); problem == "" || err != nil {
+	if problem, err := (Project{Root: root}).packagesDiffer(); problem == "" || err != nil {
 		t.Errorf("the interrupted installation counts as complete (error %v)", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"stocktrading/stacks/config"
 )
 
 // Prepared is all that a run of the system needs.
@@ -19,14 +21,14 @@ type Prepared struct {
 	Assembly  string // the folder of the synthesized cloud assembly
 }
 
-// Build finds or builds everything but the assembly, the independent parts at once. The tags are those that the functions
-// are built with.
-func Build(ctx context.Context, root string, tags []string, p *Progress) (Prepared, error) {
-	r := Prepared{Bridge: filepath.Join(root, "local", "states")}
-	build, err := buildDir(root)
+// Build finds or builds everything but the assembly, the independent parts at once.
+func (p Project) Build(ctx context.Context) (Prepared, error) {
+	r := Prepared{Bridge: filepath.Join(p.Root, "local", "states")}
+	build, err := p.buildDir()
 	if err != nil {
 		return r, fmt.Errorf("make a folder for what is built: %w", err)
 	}
+	tags := p.BuildTags()
 	// A folder for each set of tags, so that none has to be made again for another.
 	r.Functions = filepath.Join(build, strings.Join(append([]string{"functions"}, tags...), "-"))
 	if r.Node, err = Node(ctx); err != nil {
@@ -34,30 +36,31 @@ func Build(ctx context.Context, root string, tags []string, p *Progress) (Prepar
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		r.Valid, err = Interpreter(groupCtx, root, p)
+		r.Valid, err = p.Interpreter(groupCtx)
 		return err
 	})
-	group.Go(func() error { return BuildFunctions(groupCtx, root, r.Functions, p, tags...) })
+	group.Go(func() error { return p.BuildFunctions(groupCtx, r.Functions, tags...) })
 	group.Go(func() (err error) {
-		r.App, err = BuildApp(groupCtx, root, p)
+		r.App, err = p.BuildApp(groupCtx)
 		return err
 	})
 	err = group.Wait()
 	return r, err // now that it is complete
 }
 
-// Synthesized has the CDK app synthesize the assembly, too. The context is the deployment's configuration, as -c gives it to
-// the CDK CLI.
-func (r Prepared) Synthesized(ctx context.Context, root string, context map[string]any, p *Progress) (_ Prepared, err error) {
-	r.Assembly, err = Synthesize(ctx, r.App, root, context, p)
-	return r, err
+// BuildTags are the build tags of the functions, of which one chooses their market.
+func (p Project) BuildTags() []string {
+	if market, ok := p.Context["market"].(string); ok && market != string(config.SimulatedMarket) {
+		return []string{market}
+	}
+	return nil
 }
 
 // Interpreter makes the interpreter of the state machine available, which is one of the npm packages. It returns the folder
 // that remembers which definitions the interpreter has found valid.
-func Interpreter(ctx context.Context, root string, p *Progress) (valid string, err error) {
-	if err := Packages(ctx, root, p); err != nil {
+func (p Project) Interpreter(ctx context.Context) (valid string, err error) {
+	if err := p.Packages(ctx); err != nil {
 		return "", err
 	}
-	return ValidDir(root)
+	return p.validDir()
 }

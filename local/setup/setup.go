@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,30 @@ type toolError string
 func (e toolError) Error() string        { return string(e) }
 func (e toolError) Is(target error) bool { return target == ErrTool }
 
-func missing(format string, args ...any) error { return toolError(fmt.Sprintf(format, args...)) }
+func missingTool(format string, args ...any) error { return toolError(fmt.Sprintf(format, args...)) }
+
+// A Project is the project's folder, with the context of one deployment.
+type Project struct {
+	Root     string
+	Context  map[string]any // that of cdk.json, changed by what -c gives to the CDK CLI
+	Progress *Progress      // tells nothing if nil
+}
+
+// Open finds the project and reads its cdk.json. The given context changes that of cdk.json, as with the CDK CLI.
+func Open(given map[string]any, progress *Progress) (Project, error) {
+	root, err := Root()
+	if err != nil {
+		return Project{}, err
+	}
+	p := Project{Root: root, Context: map[string]any{}, Progress: progress}
+	if err := readJSON(filepath.Join(root, "cdk.json"), &struct {
+		Context *map[string]any `json:"context"`
+	}{&p.Context}); err != nil {
+		return Project{}, fmt.Errorf("read the context: %w", err)
+	}
+	maps.Copy(p.Context, given)
+	return p, nil
+}
 
 // Root returns the folder of the project: the working directory or the nearest one above it that has the project's go.mod.
 func Root() (string, error) {
@@ -72,20 +96,20 @@ func moduleOf(text string) string {
 func Node(ctx context.Context) (string, error) {
 	path, err := exec.LookPath("node")
 	if err != nil {
-		return "", missing("find Node: there is no node on the PATH; %s", nodeAdvice)
+		return "", missingTool("find Node: there is no node on the PATH; %s", nodeAdvice)
 	}
-	output, problem, err := command{path: path, args: []string{"--version"}}.run(ctx)
+	output, stderr, err := command{path: path, args: []string{"--version"}}.run(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find Node: run %s --version: %w\n%s", path, err, lastLines(problem, 5))
+		return "", fmt.Errorf("find Node: run %s --version: %w\n%s", path, err, lastLines(stderr, 5))
 	}
 	version := strings.TrimSpace(output)
 	text, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	major, err := strconv.Atoi(text)
 	if err != nil {
-		return "", missing("find Node: %s says that its version is %q; %s", path, version, nodeAdvice)
+		return "", missingTool("find Node: %s says that its version is %q; %s", path, version, nodeAdvice)
 	}
 	if major < minNode {
-		return "", missing("find Node: %s is Node %s, which is too old; %s", path, version, nodeAdvice)
+		return "", missingTool("find Node: %s is Node %s, which is too old; %s", path, version, nodeAdvice)
 	}
 	return path, nil
 }
@@ -93,15 +117,15 @@ func Node(ctx context.Context) (string, error) {
 func findGo() (string, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return "", missing("there is no go on the PATH; install Go from https://go.dev/dl")
+		return "", missingTool("there is no go on the PATH; install Go from https://go.dev/dl")
 	}
 	return path, nil
 }
 
 // lock takes a lock of the tree that every program takes for the same work. While another one has it, the step says what it
 // waits for.
-func lock(ctx context.Context, root, name, waitsFor string, s *Step) (unlock func(), err error) {
-	dir, err := buildDir(root)
+func (p Project) lock(ctx context.Context, name, waitsFor string, s *Step) (unlock func(), err error) {
+	dir, err := p.buildDir()
 	if err != nil {
 		return nil, err
 	}
@@ -120,22 +144,22 @@ func lock(ctx context.Context, root, name, waitsFor string, s *Step) (unlock fun
 
 // buildDir returns the folder for what is built, which is there then: the project's .build or, where that can't be written,
 // one for this project among the person's caches.
-func buildDir(root string) (string, error) {
-	dir, err := filepath.Abs(filepath.Join(root, ".build"))
+func (p Project) buildDir() (string, error) {
+	dir, err := filepath.Abs(filepath.Join(p.Root, ".build"))
 	if err != nil {
 		return "", err
 	}
-	problem := makeWritable(dir)
-	if problem == nil {
+	denied := makeWritable(dir)
+	if denied == nil {
 		return dir, nil
 	}
 	caches, err := os.UserCacheDir()
 	if err != nil {
-		return "", problem
+		return "", denied
 	}
 	dir = filepath.Join(caches, module, fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:16])
 	if makeWritable(dir) != nil {
-		return "", problem
+		return "", denied
 	}
 	return dir, nil
 }
@@ -154,8 +178,8 @@ func makeWritable(dir string) error {
 
 // temporaryDir makes a folder for the temporary files of a program that may end before it has removed them: go when it is
 // killed, and the CDK app with 2 MB of jsii when it fails.
-func temporaryDir(root string) (dir string, remove func(), err error) {
-	build, err := buildDir(root)
+func (p Project) temporaryDir() (dir string, remove func(), err error) {
+	build, err := p.buildDir()
 	if err != nil {
 		return "", nil, err
 	}

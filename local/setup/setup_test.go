@@ -192,15 +192,15 @@ func TestMissingPrograms(t *testing.T) {
 			"find Node: there is no node on the PATH; install Node.js 22 or later from https://nodejs.org",
 		},
 		{
-			"npm", func() error { return Packages(t.Context(), root, nil) },
+			"npm", func() error { return Project{Root: root}.Packages(t.Context()) },
 			"install the npm packages: there is no npm on the PATH; install Node.js 22 or later from https://nodejs.org, which brings npm",
 		},
 		{
-			"go for the functions", func() error { return BuildFunctions(t.Context(), root, t.TempDir(), nil) },
+			"go for the functions", func() error { return Project{Root: root}.BuildFunctions(t.Context(), t.TempDir()) },
 			"build the functions: there is no go on the PATH; install Go from https://go.dev/dl",
 		},
 		{
-			"go for the app", func() error { _, err := BuildApp(t.Context(), root, nil); return err },
+			"go for the app", func() error { _, err := Project{Root: root}.BuildApp(t.Context()); return err },
 			"build the CDK app: there is no go on the PATH; install Go from https://go.dev/dl",
 		},
 	}
@@ -217,7 +217,7 @@ func TestMissingPrograms(t *testing.T) {
 func TestLock(t *testing.T) {
 	root := t.TempDir()
 	s := (*Progress)(nil).Step("Working", "")
-	unlock, err := lock(t.Context(), root, "a.lock", "nobody", s)
+	unlock, err := Project{Root: root}.lock(t.Context(), "a.lock", "nobody", s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestLock(t *testing.T) {
 	}
 	got := make(chan error)
 	go func() {
-		unlock, err := lock(t.Context(), root, "a.lock", "the other", s)
+		unlock, err := Project{Root: root}.lock(t.Context(), "a.lock", "the other", s)
 		if err == nil {
 			unlock()
 		}
@@ -254,7 +254,7 @@ func TestBuildDirThatCannotBeWritten(t *testing.T) {
 	dirs := map[string]bool{}
 	for _, root := range append(roots, roots...) {
 		write(t, root, map[string]string{".build": "a file"})
-		dir, err := buildDir(root)
+		dir, err := Project{Root: root}.buildDir()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestBuildDirThatCannotBeWritten(t *testing.T) {
 	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} {
 		t.Setenv(name, filepath.Join(roots[0], "caches"))
 	}
-	if dir, err := buildDir(roots[0]); err == nil || !strings.Contains(err.Error(), ".build") {
+	if dir, err := (Project{Root: roots[0]}).buildDir(); err == nil || !strings.Contains(err.Error(), ".build") {
 		t.Errorf("got %q, %v; want an error that names .build", dir, err)
 	}
 }
@@ -280,7 +280,7 @@ func TestBuildDirThatCannotBeWritten(t *testing.T) {
 func TestValidDirThatCannotBeMade(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, map[string]string{"package-lock.json": "{}", ".build/valid": "a file"})
-	if dir, err := ValidDir(root); dir != "" || err != nil {
+	if dir, err := (Project{Root: root}).validDir(); dir != "" || err != nil {
 		t.Errorf("got %q, %v; want none", dir, err)
 	}
 }

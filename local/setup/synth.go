@@ -12,14 +12,13 @@ import (
 	"strings"
 )
 
-// Synthesize runs the CDK app as the CDK CLI would and returns the folder of the cloud assembly. The app gets the context of
-// cdk.json, changed by the one given here. It bundles nothing, because the local run builds the functions itself, and skips
+// Synthesize runs the CDK app as the CDK CLI would and returns the folder of the cloud assembly. The app bundles nothing, because the local run builds the functions itself, and skips
 // the validation of the template, which takes longer than the rest.
 //
 // The same app makes the same assembly of the same context. So it is run once for each, and the assembly is kept in .build.
-func Synthesize(ctx context.Context, exe, root string, context map[string]any, p *Progress) (dir string, err error) {
-	s := p.Step("Synthesizing the stack", "")
-	dir, err = synthesize(ctx, exe, root, context)
+func (p Project) Synthesize(ctx context.Context, exe string) (dir string, err error) {
+	s := p.Progress.Step("Synthesizing the stack", "")
+	dir, err = p.synthesize(ctx, exe)
 	s.Done(err)
 	if err != nil {
 		return "", fmt.Errorf("synthesize the stack: %w", err)
@@ -27,15 +26,13 @@ func Synthesize(ctx context.Context, exe, root string, context map[string]any, p
 	return dir, nil
 }
 
-func synthesize(ctx context.Context, exe, root string, given map[string]any) (string, error) {
+func (p Project) synthesize(ctx context.Context, exe string) (string, error) {
 	exe, err := filepath.Abs(exe)
 	if err != nil {
 		return "", err
 	}
-	merged, err := Context(root, given)
-	if err != nil {
-		return "", err
-	}
+	merged := map[string]any{}
+	maps.Copy(merged, p.Context)
 	merged["aws:cdk:bundling-stacks"] = []string{}
 	text, err := json.Marshal(merged)
 	if err != nil {
@@ -48,7 +45,7 @@ func synthesize(ctx context.Context, exe, root string, given map[string]any) (st
 		}
 	}
 
-	cache, err := openAssemblies(root)
+	cache, err := p.openAssemblies()
 	if err != nil {
 		return "", err
 	}
@@ -59,14 +56,14 @@ func synthesize(ctx context.Context, exe, root string, given map[string]any) (st
 	if dir, ok := cache.find(key); ok {
 		return dir, nil
 	}
-	temporary, remove, err := temporaryDir(root)
+	temporary, remove, err := p.temporaryDir()
 	if err != nil {
 		return "", err
 	}
 	defer remove()
 	out := filepath.Join(temporary, "assembly")
 	env = append(env, "CDK_OUTDIR="+out, "TMPDIR="+temporary, "TMP="+temporary, "TEMP="+temporary)
-	if err := runApp(ctx, exe, root, env); err != nil {
+	if err := runApp(ctx, exe, p.Root, env); err != nil {
 		return "", err
 	}
 	return cache.put(key, out)
@@ -81,20 +78,6 @@ func runApp(ctx context.Context, exe, root string, env []string) error {
 		return errors.New(said)
 	}
 	return err
-}
-
-// Context is the context of cdk.json, changed by the one given here, as the CDK CLI has it.
-func Context(root string, given map[string]any) (map[string]any, error) {
-	var config struct {
-		Context map[string]any `json:"context"`
-	}
-	if err := readJSON(filepath.Join(root, "cdk.json"), &config); err != nil {
-		return nil, err
-	}
-	merged := map[string]any{}
-	maps.Copy(merged, config.Context)
-	maps.Copy(merged, given)
-	return merged, nil
 }
 
 var (

@@ -39,6 +39,18 @@ func beApp() {
 	}
 }
 
+// open opens the project in a folder.
+func open(t *testing.T, root string, given map[string]any) Project {
+	t.Helper()
+	write(t, root, map[string]string{"go.mod": "module stocktrading\n"})
+	t.Chdir(root)
+	p, err := Open(given, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestSynthesize(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -54,7 +66,7 @@ func TestSynthesize(t *testing.T) {
 	t.Setenv("CDK_VALIDATION", "true")
 	t.Setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
 	t.Setenv("CDK_DEFAULT_REGION", "eu-central-1")
-	out, err := Synthesize(t.Context(), self, root, map[string]any{"approval": "automatic", "hours": 2}, nil)
+	out, err := open(t, root, map[string]any{"approval": "automatic", "hours": 2}).Synthesize(t.Context(), self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +96,7 @@ func TestSynthesizeKeeps(t *testing.T) {
 	write(t, root, map[string]string{"cdk.json": `{"context": {"flag": true}}`})
 	synthesize := func(exe string, context map[string]any) string {
 		t.Helper()
-		dir, err := Synthesize(t.Context(), exe, root, context, nil)
+		dir, err := open(t, root, context).Synthesize(t.Context(), exe)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,15 +180,19 @@ func TestSynthesizeErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("APP_DOES", "fail:"+tt.says)
-			_, err := Synthesize(t.Context(), self, root, nil, nil)
+			_, err := Project{Root: root}.Synthesize(t.Context(), self)
 			if want := "synthesize the stack: " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("got error\n%v, want\n%s", err, want)
 			}
 		})
 	}
 	t.Run("no cdk.json", func(t *testing.T) {
-		t.Setenv("APP_DOES", "synthesize")
-		if _, err := Synthesize(t.Context(), self, t.TempDir(), nil, nil); !errors.Is(err, os.ErrNotExist) {
+		write(t, root, map[string]string{"go.mod": "module stocktrading\n"})
+		if err := os.Remove(filepath.Join(root, "cdk.json")); err != nil {
+			t.Fatal(err)
+		}
+		t.Chdir(root)
+		if _, err := Open(nil, nil); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got error %v, want one of a missing file", err)
 		}
 	})
@@ -195,7 +211,7 @@ func TestSynthesizeInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := Synthesize(ctx, self, root, nil, nil)
+		_, err := Project{Root: root}.Synthesize(ctx, self)
 		done <- err
 	}()
 	waitFor(t, "start of the app", func() bool {

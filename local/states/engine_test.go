@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		_, err = os.ReadDir(".") // so that go runs the tests again when the bridge changes
 	}
 	if err == nil {
-		valid, err = setup.Interpreter(context.Background(), root, setup.NewProgress(os.Stderr))
+		valid, err = setup.Project{Root: root, Progress: setup.NewProgress(os.Stderr)}.Interpreter(context.Background())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

@@ -27,7 +27,6 @@ import (
 	"stocktrading/local/functions"
 	"stocktrading/local/setup"
 	"stocktrading/local/states"
-	"stocktrading/stacks/config"
 )
 
 // Where the stack is taken to be deployed.
@@ -81,34 +80,16 @@ type Config struct {
 	Endpoint func(next http.Handler) http.Handler
 }
 
-// Prepare finds or builds all that a system of the project in the folder root is made of.
-// The context is the deployment's configuration, as -c gives it to the CDK CLI.
-func Prepare(ctx context.Context, root string, context map[string]any, p *setup.Progress) (Config, error) {
-	tags, err := BuildTags(root, context)
+// Prepare finds or builds all that a system of the project is made of.
+func Prepare(ctx context.Context, p setup.Project) (Config, error) {
+	ready, err := p.Build(ctx)
 	if err != nil {
 		return Config{}, err
 	}
-	built, err := setup.Build(ctx, root, tags, p)
-	if err != nil {
-		return Config{}, err
-	}
-	ready, err := built.Synthesized(ctx, root, context, p)
-	if err != nil {
+	if ready.Assembly, err = p.Synthesize(ctx, ready.App); err != nil {
 		return Config{}, err
 	}
 	return Read(ready)
-}
-
-// BuildTags are those that the functions are built with for a deployment's configuration.
-func BuildTags(root string, context map[string]any) ([]string, error) {
-	merged, err := setup.Context(root, context)
-	if err != nil {
-		return nil, fmt.Errorf("read the context: %w", err)
-	}
-	if market, ok := merged["market"].(string); ok && market != string(config.SimulatedMarket) {
-		return []string{market}, nil
-	}
-	return nil, nil
 }
 
 // Read reads what was prepared.

@@ -150,7 +150,7 @@ func (b bench) measure(ctx context.Context, chosen []measurement, stderr io.Writ
 	defer os.RemoveAll(b.dir)
 	b.progress = setup.NewProgress(stderr)
 	// All that is measured warm has been built before.
-	if _, err := setup.Build(ctx, b.root, nil, b.progress); err != nil {
+	if _, err := (setup.Project{Root: b.root, Progress: b.progress}).Build(ctx); err != nil {
 		return nil, err
 	}
 	for i, m := range chosen {

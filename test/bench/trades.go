@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"golang.org/x/sync/errgroup"
 
+	"stocktrading/local/setup"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
 )
@@ -31,7 +32,11 @@ const input = `{"symbol":"AMZN","qty":5}`
 // measureTrade takes the functions' own time from that of a whole trade with automatic approval: what is left is the
 // interpreter, the queue, the topic and the ways between them.
 func measureTrade(ctx context.Context, b bench) ([]row, error) {
-	c, err := system.Prepare(ctx, b.root, map[string]any{"approval": "automatic"}, b.progress)
+	project, err := setup.Open(map[string]any{"approval": "automatic"}, b.progress)
+	if err != nil {
+		return nil, err
+	}
+	c, err := system.Prepare(ctx, project)
 	if err != nil {
 		return nil, err
 	}

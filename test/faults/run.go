@@ -145,11 +145,11 @@ type run struct {
 
 // prepare makes what all runs of a process in one market share.
 func prepare(ctx context.Context, alpaca bool, stderr io.Writer) (system.Config, error) {
-	root, err := setup.Root()
+	project, err := setup.Open(configuration(alpaca), setup.NewProgress(stderr))
 	if err != nil {
 		return system.Config{}, err
 	}
-	return system.Prepare(ctx, root, configuration(alpaca), setup.NewProgress(stderr))
+	return system.Prepare(ctx, project)
 }
 
 // configuration is the deployment's.
