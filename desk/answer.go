@@ -35,16 +35,21 @@ func (a *answer) run(ctx context.Context, s session) error {
 	if err != nil {
 		return err
 	}
+	confirmed := a.Yes || !s.asks()
+	if wait.RealMoney(value) {
+		confirmed = a.RealMoney
+	}
+	if !confirmed && s.asks() {
+		if err := s.introduce(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.terminal.Show(wait); err != nil {
 		return err
 	}
 	act, err := wait.Act(value)
 	if err != nil {
 		return err
-	}
-	confirmed := a.Yes || !s.asks()
-	if wait.RealMoney(value) {
-		confirmed = a.RealMoney
 	}
 	switch {
 	case confirmed:

@@ -189,3 +189,13 @@ func suggest(args []string, err error) error {
 
 // asks tells whether there is a person to ask.
 func (s session) asks() bool { return s.isTerminal(s.stdin) && s.isTerminal(s.stdout) }
+
+// introduce says who decides before anything is asked.
+func (s session) introduce(ctx context.Context) error {
+	standing, err := s.desk.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.stdout, decision.Fold(standing.String(), "", s.terminal.Width))
+	return err
+}

@@ -100,6 +100,7 @@ func TestRun(t *testing.T) {
 		bought    = "Changed to buy by jo at 00:00 UTC. It buys now.\n"
 		declined  = "Declined by jo at 00:00 UTC: too expensive. Nothing was traded.\n"
 		question  = "\n[a]pprove to sell, [b]uy instead, [d]ecline, or [q]uit and decide later? "
+		you       = "You decide as jo.\n"
 		why       = "Why (Enter for no reason)? "
 		sure      = "Type y to send it, or Enter to go back: "
 		help      = `; "go run ./desk --help" shows what can be` + "\n"
@@ -127,9 +128,9 @@ func TestRun(t *testing.T) {
 		{name: "decline, flags between", args: []string{"decline", "--reason=too expensive", "order-1", "--state-machine", sfntest.Machine}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
 		{name: "decline, flags first", args: []string{"--state-machine", sfntest.Machine, "decline", "--reason", "too expensive", "--", "order-1"}, stdout: shown + declines + declined, sent: "SendTaskFailure"},
 
-		{name: "ask", who: person{terminals: "in out", in: "a\n\ny\n"}, args: []string{"order-1"}, stdout: shown + question + sells + why + sure + approved, sent: "SendTaskSuccess"},
-		{name: "ask and quit", who: person{terminals: "in out", in: "q\n"}, args: []string{"order-1"}, stdout: shown + question + "Nothing was sent. order-1 still waits.\n"},
-		{name: "ask and end", who: both, args: []string{"order-1"}, stdout: shown + question + "\nNothing was sent. order-1 still waits.\n"},
+		{name: "ask", who: person{terminals: "in out", in: "a\n\ny\n"}, args: []string{"order-1"}, stdout: you + shown + question + sells + why + sure + approved, sent: "SendTaskSuccess"},
+		{name: "ask and quit", who: person{terminals: "in out", in: "q\n"}, args: []string{"order-1"}, stdout: you + shown + question + "Nothing was sent. order-1 still waits.\n"},
+		{name: "ask and end", who: both, args: []string{"order-1"}, stdout: you + shown + question + "\nNothing was sent. order-1 still waits.\n"},
 		{
 			name: "ask without a terminal to read from", who: person{terminals: "out err", in: "a\n"}, args: []string{"order-1"}, status: 2,
 			stdout: shown + "\nTo decide, run one of these:\n\n  go run ./desk approve 'order-1'\n  go run ./desk buy 'order-1'\n  go run ./desk sell 'order-1'\n  go run ./desk decline 'order-1'\n",
@@ -177,9 +178,9 @@ func TestRun(t *testing.T) {
 		{name: "a log of less than nothing", args: []string{"log", "--limit=-1"}, status: 2, stderr: "desk: --limit must be 0 or more" + help},
 		{name: "a log of nothing", args: []string{"log", "--by", "nobody"}, stdout: "No executions were found.\n"},
 
-		{name: "approve at a terminal", who: person{terminals: "in out", in: "cheap\ny\n"}, args: []string{"approve", "order-1"}, stdout: shown + sells + why + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
-		{name: "approve at a terminal, and think again", who: person{terminals: "in out", in: "\n\n"}, args: []string{"approve", "order-1"}, stdout: shown + sells + why + sure + "Nothing was sent. order-1 still waits.\n"},
-		{name: "approve at a terminal with a reason", who: person{terminals: "in out", in: "yes\n"}, args: []string{"approve", "order-1", "--reason", "cheap"}, stdout: shown + sells + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
+		{name: "approve at a terminal", who: person{terminals: "in out", in: "cheap\ny\n"}, args: []string{"approve", "order-1"}, stdout: you + shown + sells + why + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
+		{name: "approve at a terminal, and think again", who: person{terminals: "in out", in: "\n\n"}, args: []string{"approve", "order-1"}, stdout: you + shown + sells + why + sure + "Nothing was sent. order-1 still waits.\n"},
+		{name: "approve at a terminal with a reason", who: person{terminals: "in out", in: "yes\n"}, args: []string{"approve", "order-1", "--reason", "cheap"}, stdout: you + shown + sells + sure + "Approved by jo at 00:00 UTC: cheap.\n", sent: "SendTaskSuccess"},
 		{name: "approve at a terminal without a question", who: both, args: []string{"approve", "order-1", "--yes", "--details"}, stdout: shown + sells + approved + "TaskSucceeded at 2000-01-01T00:00:00Z by " + me + ", then Recommended Stock\n", sent: "SendTaskSuccess"},
 		{name: "show one that was decided", args: []string{"over"}, stdout: "Recommended: sell 5 AMZN at $62, $310 in all.\nExpired at 00:00 UTC. It still runs.\n"},
 		{name: "show one that was decided, in detail", args: []string{"over", "--details"}, stdout: "Recommended: sell 5 AMZN at $62, $310 in all.\nExpired at 00:00 UTC. It still runs.\n" + sfntest.Arn("over") + ", started at 2000-01-01T00:00:00Z, TaskTimedOut at 2000-01-01T00:00:00Z, then Approval Expired\n"},
@@ -453,7 +454,7 @@ func TestInterrupted(t *testing.T) {
 		getenv:     func(string) string { return sfntest.Machine },
 		isTerminal: func(any) bool { return true },
 		connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
-			return s, nil, nil
+			return s, func(context.Context) (string, error) { return me, nil }, nil
 		},
 	}
 	time.AfterFunc(50*time.Millisecond, cancel)

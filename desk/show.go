@@ -65,6 +65,9 @@ func (c *show) run(ctx context.Context, s session) error {
 		}
 		return wrongUse("there is no terminal to ask at")
 	}
+	if err := s.introduce(ctx); err != nil {
+		return err
+	}
 	answer, reason, err := c.ask(ctx, s, wait)
 	if errors.Is(err, decision.ErrGone) {
 		return c.tell(ctx, s, err)

@@ -218,12 +218,9 @@ func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Rec
 	if reason, err = CleanReason(reason); err != nil {
 		return Record{}, err
 	}
-	who, err := d.who(ctx)
+	who, err := d.caller(ctx)
 	if err != nil {
-		return Record{}, explain(ctx, getCallerIdentity, "", err)
-	}
-	if who = trading.OneLine(who, maxARN); who == "" {
-		return Record{}, problem(nil, "nothing was sent, because it is unknown who decides: check the credentials")
+		return Record{}, err
 	}
 	defer d.forget(w.Execution)
 	if err := d.stillOpen(ctx, w); err != nil {
@@ -234,6 +231,52 @@ func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Rec
 	}
 	m := compose(a, reason, who)
 	return d.settle(ctx, w, m, d.send(ctx, w.token, m))
+}
+
+// Standing is what can be known of a person's right to decide before they try. No call says
+// whether an answer would be taken: the policy simulator of IAM needs more permissions than
+// the stack's ApproverPolicy gives.
+type Standing struct {
+	Caller string // the ARN of the person, as an answer would carry it
+	Lacks  string // a permission of the ApproverPolicy that they are known to lack, or empty
+}
+
+// String says so: "You decide as ana."
+func (s Standing) String() string {
+	if s.Lacks == "" {
+		return "You decide as " + Person(s.Caller) + "."
+	}
+	return "You are " + Person(s.Caller) + ", and Step Functions may refuse your answer: you lack " + s.Lacks +
+		", which the stack's ApproverPolicy allows. The output ApproverPolicyArn names it."
+}
+
+// Standing finds out who decides, and whether they lack the ApproverPolicy. Its error is that
+// of credentials that don't work. "desk check" tries all of the policy, with an execution of
+// its own.
+func (d *Desk) Standing(ctx context.Context) (Standing, error) {
+	who, err := d.caller(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	s := Standing{Caller: who}
+	// The policy allows this in the same statement as the answers.
+	_, err = d.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(d.machine.ARN)})
+	if denied(err) {
+		s.Lacks = string(describeStateMachine)
+	}
+	return s, nil
+}
+
+// caller returns the ARN of the person who decides.
+func (d *Desk) caller(ctx context.Context) (string, error) {
+	who, err := d.who(ctx)
+	if err != nil {
+		return "", explain(ctx, getCallerIdentity, "", err)
+	}
+	if who = trading.OneLine(who, maxARN); who == "" {
+		return "", problem(nil, "nothing was sent, because it is unknown who decides: check the credentials")
+	}
+	return who, nil
 }
 
 // since reads what has followed the event that began a wait.

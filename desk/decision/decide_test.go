@@ -117,10 +117,32 @@ func TestDecideNeedsToKnowWho(t *testing.T) {
 			desk := decision.New(s, machine, func(context.Context) (string, error) { return test.who, test.err })
 			_, err = desk.Decide(t.Context(), find(t, desk, "order-1"), decision.Approve, "")
 			wantError(t, err, nil, test.want)
+			_, err = desk.Standing(t.Context())
+			wantError(t, err, nil, test.want)
 			if sent := s.Calls("SendTask"); len(sent) > 0 {
 				t.Errorf("sent %q", sent)
 			}
 		})
+	}
+}
+
+// What can be known of a person's right to decide before they try.
+func TestStanding(t *testing.T) {
+	const lacks = "You are jo, and Step Functions may refuse your answer: you lack states:DescribeStateMachine, which the stack's ApproverPolicy allows. The output ApproverPolicyArn names it."
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"nothing speaks against it", nil, "You decide as jo."},
+		{"no policy", sfntest.Error("AccessDeniedException"), lacks},
+		{"a fault", sfntest.Error("InternalError"), "You decide as jo."}, // it says nothing of permissions
+	} {
+		s := &sfntest.Service{Undescribed: test.err}
+		standing, err := newDesk(t, s).Standing(t.Context())
+		if err != nil || standing.String() != test.want || standing.Caller != me || len(s.Calls("SendTask")) > 0 {
+			t.Errorf("%s: %q by %q and error %v, want %q", test.name, standing, standing.Caller, err, test.want)
+		}
 	}
 }
 

@@ -152,6 +152,12 @@ func detail(err error) string {
 	}
 }
 
+// denied tells whether the service said that the caller may not do this.
+func denied(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied")
+}
+
 // throttled tells whether the service said that there were too many calls.
 func throttled(err error) bool {
 	var api smithy.APIError

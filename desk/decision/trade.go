@@ -250,11 +250,10 @@ func (d *Desk) Trades(ctx context.Context, f Filter, page string) (trades []Trad
 // trade reads what came of one execution of a list, or remembers it.
 func (d *Desk) trade(ctx context.Context, item types.ExecutionListItem) (Trade, error) {
 	arn, redrives := aws.ToString(item.ExecutionArn), aws.ToInt32(item.RedriveCount)
-	over := item.Status != types.ExecutionStatusRunning
 	d.mu.Lock()
 	known, ok := d.over[arn]
 	d.mu.Unlock()
-	if ok && over && known.redrives == redrives {
+	if ok && known.redrives == redrives {
 		return known.trade, nil
 	}
 	events, err := d.wholeHistory(ctx, arn)
@@ -262,7 +261,7 @@ func (d *Desk) trade(ctx context.Context, item types.ExecutionListItem) (Trade, 
 		return Trade{}, err
 	}
 	t := readTrade(arn, events)
-	if over {
+	if item.Status != types.ExecutionStatusRunning {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if len(d.over) >= tradeMemory {

@@ -149,3 +149,26 @@ func TestTrades(t *testing.T) {
 		})
 	}
 }
+
+// A redrive makes an execution that was over go on.
+func TestTradeAfterARedrive(t *testing.T) {
+	s := &sfntest.Service{}
+	x := s.Start("order-1", noon).Ask(noon, token, sell).Append(noon, sfntest.Succeeded("{}"), entered("Sell Stock", "{}"), failed("States.Runtime", ""))
+	desk := newDesk(t, s)
+	outcome := func() string {
+		t.Helper()
+		trades, _, err := desk.Trades(t.Context(), decision.Filter{}, "")
+		if err != nil || len(trades) != 1 {
+			t.Fatalf("%d trades, error %v", len(trades), err)
+		}
+		return fmt.Sprint(trades[0].Outcome, " ", trades[0].Placed)
+	}
+	if got := outcome(); got != "failed unknown" {
+		t.Errorf("before: %s", got)
+	}
+	x.Redrives++
+	x.Append(noon, sfntest.Event("ExecutionRedriven"), entered("Report Result", `{"outcome":"traded"}`), sfntest.Event("ExecutionSucceeded"))
+	if got := outcome(); got != "traded yes" {
+		t.Errorf("after: %s", got)
+	}
+}

@@ -35,8 +35,9 @@ type Service struct {
 	OnSend    func(ctx context.Context, call func() error) error // of either answer
 	OnStart   func(call func() *Execution) error                 // without it nothing follows the start
 
-	Definition string // of the state machine
-	Deleting   bool   // the state machine is being deleted
+	Definition  string // of the state machine
+	Deleting    bool   // the state machine is being deleted
+	Undescribed error  // of DescribeStateMachine, if set
 
 	// Page, if not 0, is the most that a page of a list or a history holds.
 	Page int
@@ -255,6 +256,9 @@ func (s *Service) DescribeStateMachine(_ context.Context, in *sfn.DescribeStateM
 	s.called("DescribeStateMachine")
 	if aws.ToString(in.StateMachineArn) != Machine {
 		return nil, &types.StateMachineDoesNotExist{}
+	}
+	if s.Undescribed != nil {
+		return nil, s.Undescribed
 	}
 	status := types.StateMachineStatusActive
 	if s.Deleting {
