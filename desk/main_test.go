@@ -81,13 +81,13 @@ func waiting() *sfntest.Service {
 	return s
 }
 
-const shown = `  Recommended sell 5 AMZN, $310 in all
-  Price       $62
-  Quoted      0s ago, at 2026-01-02 03:04 UTC
-  Market      simulated, nothing real is traded
-  Waiting     1m, since 1999-12-31 23:59 UTC
-  Left        59m, until 00:59 UTC
-  Execution   order-1
+const shown = `  Recommended  sell 5 AMZN, $310 in all
+  Price        $62
+  Quoted       0s ago, at 2026-01-02 03:04 UTC
+  Market       simulated, nothing real is traded
+  Waiting      1m, since 1999-12-31 23:59 UTC
+  Left         59m, until 00:59 UTC
+  Execution    order-1
 `
 
 func TestRun(t *testing.T) {
@@ -149,7 +149,7 @@ func TestRun(t *testing.T) {
 
 		{name: "no state machine", who: person{env: map[string]string{}}, args: []string{"order-1"}, status: 2, stderr: "desk: which state machine? Set STATE_MACHINE_ARN or use --state-machine: it is the stack's output StateMachineArn" + help},
 		{name: "malformed state machine", args: []string{"--state-machine", "x"}, status: 2, stderr: "desk: 'x' is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one\n"},
-		{name: "state machine of another execution", args: []string{"--state-machine", strings.Replace(sfntest.Machine, "Trading", "Taking", 1), "approve", sfntest.Arn("order-1")}, status: 2, stderr: "desk: " + sfntest.Arn("order-1") + " is no execution of " + strings.Replace(sfntest.Machine, "Trading", "Taking", 1) + ": name its own state machine, or none\n"},
+		{name: "state machine of another execution", args: []string{"--state-machine", strings.Replace(sfntest.Machine, "Trading", "Taking", 1), "approve", sfntest.Arn("order-1")}, status: 2, stderr: "desk: " + sfntest.Arn("order-1") + " is not an execution of " + strings.Replace(sfntest.Machine, "Trading", "Taking", 1) + ": name its own state machine, or none\n"},
 		{name: "malformed name", args: []string{"approve", "a b"}, status: 2, stderr: "desk: 'a b' is not the name of an execution: that has 1 to 80 characters, no spaces and none of <>{}[]?*\"#%\\^|~`$&,;:/\n"},
 		{name: "empty name", args: []string{"approve", ""}, status: 2, stderr: "desk: the execution's name is empty" + help},
 		{name: "no name", args: []string{"decline", "--reason", "x"}, status: 2, stderr: "desk: which execution? Give its ARN or name" + help},

@@ -52,13 +52,13 @@ func (d *Desk) Check(ctx context.Context, tell func(ok bool, sentence string)) e
 	case !c.failed:
 		return nil
 	case !c.started:
-		return problem(nil, "the check failed, and nothing was started")
+		return errorf(nil, "the check failed, and nothing was started")
 	}
 	if err := c.withdraw(context.WithoutCancel(ctx)); err != nil {
-		return problem(nil, "the check failed, and %s may still wait, because it can't be declined (%v): decline it, stop it with \"aws stepfunctions stop-execution --execution-arn %s\", or let it expire",
+		return errorf(nil, "the check failed, and %s may still wait, because it can't be declined (%v): decline it, stop it with \"aws stepfunctions stop-execution --execution-arn %s\", or let it expire",
 			c.name, err, c.arn())
 	}
-	return problem(nil, "the check failed; %s waits for nobody", c.name)
+	return errorf(nil, "the check failed; %s waits for nobody", c.name)
 }
 
 // check is a check that is being made.
@@ -113,7 +113,7 @@ func (c *check) isHarmless(ctx context.Context) (string, error) {
 	}
 	var definition struct{ Comment string }
 	if err := json.Unmarshal([]byte(text), &definition); err != nil {
-		return "", problem(nil, "the state machine's definition can't be read, so it can't be told whether a check is harmless")
+		return "", errorf(nil, "the state machine's definition can't be read, so it can't be told whether a check is harmless")
 	}
 	comment := definition.Comment
 	for _, stakes := range harmless {
@@ -125,7 +125,7 @@ func (c *check) isHarmless(ctx context.Context) (string, error) {
 	if i := strings.LastIndex(comment, "Approval: "); i >= 0 {
 		says = "this state machine says: " + trading.OneLine(comment[i:], 80)
 	}
-	return "", problem(nil, "a check is for deployments where a person approves and no real money is traded, and %s", says)
+	return "", errorf(nil, "a check is for deployments where a person approves and no real money is traded, and %s", says)
 }
 
 func (c *check) start(ctx context.Context) (string, error) {
@@ -150,14 +150,14 @@ func (c *check) asks(ctx context.Context) (string, error) {
 			return "", err
 		case errors.Is(err, ErrNotYet), errors.Is(err, ErrNoExecution): // a new one may not be seen at once
 			if time.Since(began) >= checkPatience {
-				return "", problem(nil, "%s has not come to ask within %v", c.name, checkPatience)
+				return "", errorf(nil, "%s has not come to ask within %v", c.name, checkPatience)
 			}
 			pause(ctx, checkInterval) // the next call tells of an interruption
 			continue
 		case err != nil:
 			return "", err
 		case w.Problem != "":
-			return "", problem(nil, "%s asks, but %s", c.name, w.Problem)
+			return "", errorf(nil, "%s asks, but %s", c.name, w.Problem)
 		}
 		c.wait = w
 		return "It asks, and the history carries the request and the task token.", nil
@@ -177,7 +177,7 @@ func (c *check) isListed(ctx context.Context) (string, error) {
 			return "It is in the list of running executions.", nil
 		}
 	}
-	return "", problem(nil, "it is not in the list of running executions")
+	return "", errorf(nil, "it is not in the list of running executions")
 }
 
 func (c *check) decline(ctx context.Context) (string, error) {
@@ -201,9 +201,9 @@ func (c *check) ends(ctx context.Context) (string, error) {
 			return "The execution succeeded.", nil
 		case x.Status != types.ExecutionStatusRunning:
 			c.x = x
-			return "", problem(nil, "the execution ended as %s %s: %s", x.Status, trading.OneLine(x.Error, 80), trading.OneLine(x.Cause, MaxReason))
+			return "", errorf(nil, "the execution ended as %s %s: %s", x.Status, trading.OneLine(x.Error, 80), trading.OneLine(x.Cause, MaxReason))
 		case time.Since(began) >= checkPatience:
-			return "", problem(nil, "the execution has not ended within %v", checkPatience)
+			return "", errorf(nil, "the execution has not ended within %v", checkPatience)
 		}
 	}
 }
@@ -227,11 +227,11 @@ func (c *check) report() []Event {
 func (c *check) outcome() (string, error) {
 	events := c.report()
 	if len(events) == 0 {
-		return "", problem(nil, "nothing was reported: the history has no %s", reportState)
+		return "", errorf(nil, "nothing was reported: the history has no %s", reportState)
 	}
 	var report struct{ Outcome string }
 	if err := json.Unmarshal([]byte(events[0].Input), &report); err != nil || report.Outcome != "declined" {
-		return "", problem(nil, "the report's outcome is %q and should be \"declined\"", trading.OneLine(report.Outcome, 40))
+		return "", errorf(nil, "the report's outcome is %q and should be \"declined\"", trading.OneLine(report.Outcome, 40))
 	}
 	return "The report's outcome is declined.", nil
 }
@@ -243,12 +243,12 @@ func (c *check) messageID() (string, error) {
 			return "The topic took the report, and the history carries its message id: " + trading.OneLine(reply.MessageId, 80) + ".", nil
 		}
 	}
-	return "", problem(nil, "the history carries no message id of a report: it is not known that the topic took one")
+	return "", errorf(nil, "the history carries no message id of a report: it is not known that the topic took one")
 }
 
 func (c *check) tradesNothing() (string, error) {
 	if slices.ContainsFunc(c.x.Events, func(e Event) bool { return e.State == buyState || e.State == sellState }) {
-		return "", problem(nil, "a trade was made: the execution passed %s or %s", buyState, sellState)
+		return "", errorf(nil, "a trade was made: the execution passed %s or %s", buyState, sellState)
 	}
 	return "Nothing was traded.", nil
 }

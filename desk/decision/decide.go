@@ -38,7 +38,7 @@ func CleanReason(reason string) (string, error) {
 	reason = strings.Join(strings.Fields(reason), " ")
 	reason = trading.OneLine(reason, len(reason)+1)
 	if n := utf8.RuneCountInString(reason); n > MaxReason {
-		return "", problem(ErrWrongUse, "the reason has %d characters, and %d are allowed: shorten it", n, MaxReason)
+		return "", errorf(ErrWrongUse, "the reason has %d characters, and %d are allowed: shorten it", n, MaxReason)
 	}
 	return reason, nil
 }
@@ -54,15 +54,15 @@ func (w Wait) resolve(a Answer) (Answer, error) {
 	side, known := w.side()
 	switch {
 	case w.Problem != "":
-		return "", problem(nil, "nothing can be decided about %s, %s: stop the execution or let the request expire", w.Name(), w.Problem)
+		return "", errorf(nil, "nothing can be decided about %s, %s: stop the execution or let the request expire", w.Name(), w.Problem)
 	case a == Approve && !known:
-		return "", problem(ErrWrongUse, "%s recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline", w.Name())
+		return "", errorf(ErrWrongUse, "%s recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline", w.Name())
 	case a == Buy && side == trading.Buy, a == Sell && side == trading.Sell:
 		return Approve, nil
 	case a == Approve, a == Buy, a == Sell, a == Decline:
 		return a, nil
 	}
-	return "", problem(ErrWrongUse, "%q is no answer: approve, buy, sell or decline", trading.OneLine(string(a), 40))
+	return "", errorf(ErrWrongUse, "%q is not an answer: approve, buy, sell or decline", trading.OneLine(string(a), 40))
 }
 
 // Consequence is a sentence about what an answer leads to.
@@ -274,7 +274,7 @@ func (d *Desk) caller(ctx context.Context) (string, error) {
 		return "", explain(ctx, getCallerIdentity, "", err)
 	}
 	if who = trading.OneLine(who, maxARN); who == "" {
-		return "", problem(nil, "nothing was sent, because it is unknown who decides: check the credentials")
+		return "", errorf(nil, "nothing was sent, because it is unknown who decides: check the credentials")
 	}
 	return who, nil
 }
@@ -292,7 +292,7 @@ func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
 		return err
 	}
 	if t.found == nil || !asks(*t.found) || readWait(w.Execution, *t.found).token.reveal() != w.token.reveal() {
-		return problem(ErrGone, "nothing was sent for %s: its history is not the one that was shown; look again before you decide", w.Name())
+		return errorf(ErrGone, "nothing was sent for %s: its history is not the one that was shown; look again before you decide", w.Name())
 	}
 	if r, over := t.record(); over {
 		return gone(w.Execution, "nothing was sent", r)
@@ -306,7 +306,7 @@ func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
 func (d *Desk) inVain(ctx context.Context, w Wait) error {
 	out, err := d.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(d.machine.ARN)})
 	if err == nil && out.Status == types.StateMachineStatusDeleting {
-		return problem(ErrGone, "nothing was sent for %s: its state machine is being deleted, and AWS ends the execution at its next step, so nothing would be traded or reported; stop the execution", w.Name())
+		return errorf(ErrGone, "nothing was sent for %s: its state machine is being deleted, and AWS ends the execution at its next step, so nothing would be traded or reported; stop the execution", w.Name())
 	}
 	return nil
 }
@@ -353,11 +353,11 @@ func (d *Desk) settle(ctx context.Context, w Wait, m message, sent error) (Recor
 	case verdict == taken:
 		return Record{}, nil // its String says so
 	case verdict == tooLate:
-		return Record{}, problem(ErrGone, "too late, the answer for %s did not count: Step Functions takes none for this request any more", w.Name())
+		return Record{}, errorf(ErrGone, "too late, the answer for %s did not count: Step Functions takes none for this request any more", w.Name())
 	case err != nil:
-		return Record{}, problem(nil, "the connection broke while the answer was sent, and the history can't be read (%v): look whether %s still waits before you answer again", err, w.Name())
+		return Record{}, errorf(nil, "the connection broke while the answer was sent, and the history can't be read (%v): look whether %s still waits before you answer again", err, w.Name())
 	}
-	return Record{}, problem(nil, "the connection broke while the answer was sent, and %s still waits: nothing is recorded, so answer again", w.Name())
+	return Record{}, errorf(nil, "the connection broke while the answer was sent, and %s still waits: nothing is recorded, so answer again", w.Name())
 }
 
 // verdict is what the reply to an answer says about it.

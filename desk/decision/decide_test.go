@@ -46,8 +46,8 @@ func TestDecide(t *testing.T) {
 		{name: "longest reason", recommended: "sell", answer: decision.Decline, reason: strings.Repeat("ü", 1000), sent: "SendTaskFailure TOKEN TradeDeclined " + strings.Repeat("ü", 1000) + " (decided by " + me + ")", record: "Declined by jo AT: " + strings.Repeat("ü", 1000) + ". Nothing was traded."},
 		{name: "reason too long", recommended: "sell", answer: decision.Decline, reason: strings.Repeat("ü", 1001), wantErr: "the reason has 1001 characters, and 1000 are allowed: shorten it"},
 		{name: "approve what is unknown", recommended: "sell\u200b", answer: decision.Approve, wantErr: "order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline"},
-		{name: "no answer", recommended: "sell", answer: decision.Later, wantErr: `"" is no answer: approve, buy, sell or decline`},
-		{name: "another answer", recommended: "sell", answer: "hold\x1b", wantErr: `"hold" is no answer: approve, buy, sell or decline`},
+		{name: "no answer", recommended: "sell", answer: decision.Later, wantErr: `"" is not an answer: approve, buy, sell or decline`},
+		{name: "another answer", recommended: "sell", answer: "hold\x1b", wantErr: `"hold" is not an answer: approve, buy, sell or decline`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -475,6 +475,30 @@ func TestCauseIsWithinTheLimit(t *testing.T) {
 	}
 	if n := utf8.RuneCountInString(s.Calls("SendTask")[0]); n > 2000 {
 		t.Errorf("sent %d characters", n)
+	}
+}
+
+func TestAct(t *testing.T) {
+	for _, test := range []struct {
+		recommended string
+		answer      decision.Answer
+		want        string
+	}{
+		{"sell", decision.Approve, "Sell 5 AMZN at $62, $310 in all, as recommended"},
+		{"buy", decision.Approve, "Buy 5 AMZN at $62, $310 in all, as recommended"},
+		{"sell", decision.Sell, "Sell 5 AMZN at $62, $310 in all, as recommended"},
+		{"sell", decision.Buy, "Buy 5 AMZN at $62, $310 in all, against the recommendation to sell"},
+		{"buy", decision.Sell, "Sell 5 AMZN at $62, $310 in all, against the recommendation to buy"},
+		{"hold", decision.Sell, "Sell 5 AMZN at $62, $310 in all"},
+		{"buy", decision.Decline, "Decline to buy 5 AMZN at $62, $310 in all; nothing is traded"},
+		{"hold", decision.Decline, "Decline to trade 5 AMZN at $62, $310 in all; nothing is traded"},
+	} {
+		s := &sfntest.Service{}
+		s.Start("order-1", noon).Ask(noon, token, sfntest.Quote("AMZN", 62, 5, test.recommended))
+		got, err := find(t, newDesk(t, s), "order-1").Act(test.answer)
+		if err != nil || got != test.want {
+			t.Errorf("%s where %s is recommended: got %q and error %v, want %q", test.answer, test.recommended, got, err, test.want)
+		}
 	}
 }
 

@@ -517,7 +517,7 @@ func TestFind(t *testing.T) {
 		{name: "no name", execution: "a b\x1b[31m", is: decision.ErrWrongUse, wantErr: "'a b[31m' is not the name of an execution: that has 1 to 80 characters, no spaces and none of <>{}[]?*\"#%\\^|~`$&,;:/"},
 		{name: "no ARN", execution: "arn:aws:sqs:eu-west-1:123456789012:queue", is: decision.ErrWrongUse, wantErr: "'arn:aws:sqs:eu-west-1:123456789012:queue' is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one"},
 		{name: "a state machine", execution: sfntest.Machine, is: decision.ErrWrongUse, wantErr: sfntest.Machine + " is a state machine: name one of its executions"},
-		{name: "of another state machine", execution: "arn:aws:states:eu-west-1:123456789012:execution:Other:order-1", is: decision.ErrWrongUse, wantErr: "arn:aws:states:eu-west-1:123456789012:execution:Other:order-1 is no execution of " + sfntest.Machine + ": name its own state machine, or none"},
+		{name: "of another state machine", execution: "arn:aws:states:eu-west-1:123456789012:execution:Other:order-1", is: decision.ErrWrongUse, wantErr: "arn:aws:states:eu-west-1:123456789012:execution:Other:order-1 is not an execution of " + sfntest.Machine + ": name its own state machine, or none"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, err := desk.Find(t.Context(), test.execution)

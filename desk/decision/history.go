@@ -258,16 +258,16 @@ func readRefusal(e types.HistoryEvent) (name, cause string) {
 func (t trail) notYet(execution string) error {
 	if n := len(t.after); n > 0 {
 		if last := t.after[n-1]; ends(last) && last.Type != types.HistoryEventTypeExecutionStarted && last.Type != types.HistoryEventTypeExecutionRedriven {
-			return problem(ErrGone, "%s asked nobody and is over (%s at %s): there is nothing to decide", nameOf(execution), last.Type, stamp(aws.ToTime(last.Timestamp)))
+			return errorf(ErrGone, "%s asked nobody and is over (%s at %s): there is nothing to decide", nameOf(execution), last.Type, stamp(aws.ToTime(last.Timestamp)))
 		}
 	}
 	for _, e := range slices.Backward(t.after) {
 		if e.StateEnteredEventDetails != nil {
-			return problem(ErrNotYet, "%s does not wait for a decision yet, it is at %s: try again in a moment",
+			return errorf(ErrNotYet, "%s does not wait for a decision yet, it is at %s: try again in a moment",
 				nameOf(execution), trading.OneLine(aws.ToString(e.StateEnteredEventDetails.Name), 80))
 		}
 	}
-	return problem(ErrNotYet, "%s does not wait for a decision yet, it has just begun: try again in a moment", nameOf(execution))
+	return errorf(ErrNotYet, "%s does not wait for a decision yet, it has just begun: try again in a moment", nameOf(execution))
 }
 
 // gone is the error for a wait that is over. sent says what became of the answer.
@@ -279,5 +279,5 @@ func gone(execution, sent string, r Record) error {
 	case r.Next != "":
 		text += "; it went on with " + r.Next
 	}
-	return problem(ErrGone, "%s", text)
+	return errorf(ErrGone, "%s", text)
 }

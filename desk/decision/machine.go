@@ -33,7 +33,7 @@ func ParseMachine(arn string) (Machine, error) {
 		part = executionARN.FindStringSubmatch(arn)
 	}
 	if part == nil {
-		return Machine{}, problem(ErrWrongUse, "%s is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one",
+		return Machine{}, errorf(ErrWrongUse, "%s is not the ARN of a state machine or an execution: it looks like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME, and the stack's output StateMachineArn is one",
 			trading.ShellQuote(trading.OneLine(arn, maxARN)))
 	}
 	return Machine{
@@ -57,13 +57,13 @@ func (m Machine) execution(s string) (string, error) {
 		var ok bool
 		if name, ok = strings.CutPrefix(s, m.prefix); !ok {
 			if owner.ARN == m.ARN {
-				return "", problem(ErrWrongUse, "%s is a state machine: name one of its executions", trading.OneLine(s, maxARN))
+				return "", errorf(ErrWrongUse, "%s is a state machine: name one of its executions", trading.OneLine(s, maxARN))
 			}
-			return "", problem(ErrWrongUse, "%s is no execution of %s: name its own state machine, or none", trading.OneLine(s, maxARN), m.ARN)
+			return "", errorf(ErrWrongUse, "%s is not an execution of %s: name its own state machine, or none", trading.OneLine(s, maxARN), m.ARN)
 		}
 	}
 	if !ValidName(name) {
-		return "", problem(ErrWrongUse, "%s is not the name of an execution: that has 1 to 80 characters, no spaces and none of %s",
+		return "", errorf(ErrWrongUse, "%s is not the name of an execution: that has 1 to 80 characters, no spaces and none of %s",
 			trading.ShellQuote(trading.OneLine(name, maxARN)), forbidden)
 	}
 	return m.prefix + name, nil

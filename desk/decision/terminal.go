@@ -114,7 +114,7 @@ func (p palette) side(w Wait) func(...any) string {
 	}
 }
 
-// recommendation is what is recommended, with a word of warning where that is no side.
+// recommendation is what is recommended, with a word of warning where that is not a side.
 func recommendation(w Wait) string {
 	text := trading.OneLine(w.Recommended, 20)
 	if _, known := w.side(); !known {
@@ -322,7 +322,7 @@ func (t *Terminal) Show(w Wait) error {
 	rows = append(rows, [2]string{"Execution", w.Name()})
 	var b strings.Builder
 	for _, row := range rows {
-		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-11s", row[0])), Fold(row[1], strings.Repeat(" ", 14), t.Width))
+		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-12s", row[0])), Fold(row[1], strings.Repeat(" ", 15), t.Width))
 	}
 	return t.write(b.String())
 }
@@ -535,7 +535,7 @@ func (l *lines) next(ctx context.Context) (string, error) {
 	}
 	select {
 	case <-ctx.Done():
-		return "", problem(ctx.Err(), "interrupted, nothing was sent")
+		return "", errorf(ctx.Err(), "interrupted, nothing was sent")
 	case got := <-l.pending:
 		l.pending = nil
 		l.ended = got.err != nil

@@ -112,7 +112,7 @@ func TestLimitPrice(t *testing.T) {
 	if err := terminal.Show(w); err != nil {
 		t.Fatal(err)
 	}
-	if want := "  Recommended sell 5 AMZN, $935.60 in all\n  Price       $187.12, limit $187.12 or better\n"; !strings.Contains(out.String(), want) {
+	if want := "  Recommended  sell 5 AMZN, $935.60 in all\n  Price        $187.12, limit $187.12 or better\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("what is shown lacks %q:\n%s", want, out)
 	}
 	if got, err := w.Act(decision.Approve); err != nil || got != "Sell 5 AMZN at $187.12 or better, $935.60 in all, as recommended" {
@@ -155,13 +155,13 @@ func TestColour(t *testing.T) {
 	}
 }
 
-const shown = `  Recommended sell 5 AMZN, $310 in all
-  Price       $62
-  Quoted      8h56m ago, at 03:04 UTC
-  Market      simulated, nothing real is traded
-  Waiting     1m, since 12:00 UTC
-  Left        59m, until 13:00 UTC
-  Execution   order-1
+const shown = `  Recommended  sell 5 AMZN, $310 in all
+  Price        $62
+  Quoted       8h56m ago, at 03:04 UTC
+  Market       simulated, nothing real is traded
+  Waiting      1m, since 12:00 UTC
+  Left         59m, until 13:00 UTC
+  Execution    order-1
 `
 
 func TestAsk(t *testing.T) {
@@ -208,7 +208,7 @@ func TestAsk(t *testing.T) {
 			if recommended == "hold" {
 				recommended = "unknown (hold)"
 			}
-			want := strings.Replace(shown, "Recommended sell", "Recommended "+recommended, 1) + test.out
+			want := strings.Replace(shown, "Recommended  sell", "Recommended  "+recommended, 1) + test.out
 			if diff := cmp.Diff(want, out.String()); diff != "" {
 				t.Errorf("output (-want +got):\n%s", diff)
 			}
@@ -243,7 +243,7 @@ func TestAskAboutRealMoney(t *testing.T) {
 				t.Errorf("answer %q, error %v, want %q", answer, err, test.answer)
 			}
 			head, asked, _ := strings.Cut(out.String(), "\n\n")
-			if !strings.Contains(head, "\n  Market      LIVE, WITH REAL MONEY\n") {
+			if !strings.Contains(head, "\n  Market       LIVE, WITH REAL MONEY\n") {
 				t.Errorf("real money is not shown:\n%s", head)
 			}
 			if diff := cmp.Diff(test.out, "\n"+asked); diff != "" {
@@ -263,7 +263,7 @@ func TestAskOfAnOlderVersion(t *testing.T) {
 	if err := terminal.Show(w); err != nil {
 		t.Fatal(err)
 	}
-	if want := "  Market      unknown: the request is of an older version, and a trade of it is refused\n"; !strings.Contains(out.String(), want) {
+	if want := "  Market       unknown: the request is of an older version, and a trade of it is refused\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("what is shown lacks %q:\n%s", want, out)
 	}
 	for answer, want := range map[decision.Answer]string{

@@ -25,7 +25,7 @@ var (
 	ErrNotYet = errors.New("nothing is asked yet")
 	// ErrWrongUse: what was asked of the desk can't be, whatever the state of things.
 	ErrWrongUse = errors.New("wrong use")
-	// ErrNoExecution: there is no execution of that name.
+	// ErrNoExecution: there is not an execution of that name.
 	ErrNoExecution = fmt.Errorf("%w doesn't exist", errThisExecution)
 
 	errThisExecution = errors.New("the history of one execution")
@@ -41,7 +41,7 @@ type failure struct {
 func (f *failure) Error() string { return f.sentence }
 func (f *failure) Unwrap() error { return f.is }
 
-func problem(is error, format string, args ...any) error {
+func errorf(is error, format string, args ...any) error {
 	return &failure{sentence: fmt.Sprintf(format, args...), is: is}
 }
 
@@ -75,19 +75,19 @@ func explain(ctx context.Context, a action, arn string, err error) error {
 	arn = trading.OneLine(arn, maxARN)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return problem(context.Canceled, "interrupted")
+		return errorf(context.Canceled, "interrupted")
 	case ctx.Err() != nil:
-		return problem(ctx.Err(), "%s took too long", a)
+		return errorf(ctx.Err(), "%s took too long", a)
 	case errors.As(err, &credentials):
-		return problem(nil, "there are no AWS credentials that work (%s): sign in with \"aws sso login\" or \"aws configure\", or name a profile in AWS_PROFILE", credentials.reason())
+		return errorf(nil, "there are no AWS credentials that work (%s): sign in with \"aws sso login\" or \"aws configure\", or name a profile in AWS_PROFILE", credentials.reason())
 	case errors.As(err, &region), strings.Contains(err.Error(), "Invalid Configuration: Missing Region"):
-		return problem(nil, "no AWS region is known: name the state machine by its ARN, which holds the region, or set AWS_REGION")
+		return errorf(nil, "no AWS region is known: name the state machine by its ARN, which holds the region, or set AWS_REGION")
 	case errors.As(err, &api):
 		return explainAPI(a, arn, api)
 	case errors.As(err, &unreachable), errors.As(err, &network):
-		return problem(nil, "%s can't be reached (%s): check the region in %s, the network, and AWS_ENDPOINT_URL if it is set", service(a), detail(err), orARN(arn))
+		return errorf(nil, "%s can't be reached (%s): check the region in %s, the network, and AWS_ENDPOINT_URL if it is set", service(a), detail(err), orARN(arn))
 	}
-	return problem(nil, "%s failed: %s", a, detail(err))
+	return errorf(nil, "%s failed: %s", a, detail(err))
 }
 
 func service(a action) string {
@@ -107,33 +107,33 @@ func orARN(arn string) string {
 func explainAPI(a action, arn string, err smithy.APIError) error {
 	switch code := err.ErrorCode(); {
 	case strings.HasPrefix(code, "AccessDenied") && a == startExecution:
-		return problem(nil, "you may not call %s on %s, which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy", a, arn)
+		return errorf(nil, "you may not call %s on %s, which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy", a, arn)
 	case strings.HasPrefix(code, "AccessDenied"):
-		return problem(nil, "you may not call %s on %s: ask for the stack's ApproverPolicy, the output ApproverPolicyArn names it", a, orARN(arn))
+		return errorf(nil, "you may not call %s on %s: ask for the stack's ApproverPolicy, the output ApproverPolicyArn names it", a, orARN(arn))
 	case slices.Contains([]string{"ExpiredTokenException", "ExpiredToken", "RequestExpired"}, code):
-		return problem(nil, "your AWS session has expired: sign in again, for example with \"aws sso login\"")
+		return errorf(nil, "your AWS session has expired: sign in again, for example with \"aws sso login\"")
 	case slices.Contains([]string{
 		"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch",
 		"IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
 		"NotAuthorized", "AuthFailure", "InvalidAccessKeyId",
 	}, code):
-		return problem(nil, "AWS does not accept your credentials (%s): check the profile, its keys, and this machine's clock", code)
+		return errorf(nil, "AWS does not accept your credentials (%s): check the profile, its keys, and this machine's clock", code)
 	case code == "OptInRequired", code == "SubscriptionRequiredException":
-		return problem(nil, "this AWS account can't use the region in %s: enable the region, or check the ARN", orARN(arn))
+		return errorf(nil, "this AWS account can't use the region in %s: enable the region, or check the ARN", orARN(arn))
 	case throttled(err):
-		return problem(nil, "AWS has throttled %s again and again (%s): wait a minute and try again", a, code)
+		return errorf(nil, "AWS has throttled %s again and again (%s): wait a minute and try again", a, code)
 	case code == "StateMachineDoesNotExist", code == "StateMachineDeleting":
-		return problem(nil, "there is no state machine %s: compare its region, account and name with the stack's output StateMachineArn", arn)
+		return errorf(nil, "there is no state machine %s: compare its region, account and name with the stack's output StateMachineArn", arn)
 	case code == "StateMachineTypeNotSupported":
-		return problem(nil, "%s is an Express state machine, which asks nobody: name the stack's, its output StateMachineArn", arn)
+		return errorf(nil, "%s is an Express state machine, which asks nobody: name the stack's, its output StateMachineArn", arn)
 	case code == "ExecutionDoesNotExist":
-		return problem(ErrNoExecution, "there is no execution %s: \"go run ./desk\" lists what waits", arn)
+		return errorf(ErrNoExecution, "there is no execution %s: \"go run ./desk\" lists what waits", arn)
 	case code == "InvalidArn":
-		return problem(errThisExecution, "Step Functions does not take %s for an ARN: compare it with the stack's output StateMachineArn", arn)
+		return errorf(errThisExecution, "Step Functions does not take %s for an ARN: compare it with the stack's output StateMachineArn", arn)
 	case a.sends():
-		return problem(nil, "%s refused the answer (%s): nothing is decided", a, trading.OneLine(code, 80))
+		return errorf(nil, "%s refused the answer (%s): nothing is decided", a, trading.OneLine(code, 80))
 	default:
-		return problem(nil, "%s failed: %s (%s)", a, trading.OneLine(err.ErrorMessage(), 200), trading.OneLine(code, 80))
+		return errorf(nil, "%s failed: %s (%s)", a, trading.OneLine(err.ErrorMessage(), 200), trading.OneLine(code, 80))
 	}
 }
 
