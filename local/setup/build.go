@@ -143,25 +143,25 @@ func (p Project) goBuild(ctx context.Context, s *Step, env []string, args ...str
 	var counting sync.WaitGroup
 	defer counting.Wait()
 	defer cancel()
-	c := counter{step: s, known: map[string]bool{}}
+	c := counter{step: s, pkgs: map[string]bool{}}
 	compile := command{path: path, args: slices.Insert(slices.Clone(args), 1, "-v"), dir: p.Root, env: append(env, "GOTMPDIR="+temporary)}
 	compile.onLine = func(line string) {
 		if isPackage(line) && c.compiled(line) { // the first one: now it is worth the time to see how many there are
 			counting.Go(func() {
-				list := compile
-				list.args, list.onLine = listStale(args), nil
-				if stale, _, err := list.run(ctx); err == nil {
+				listing := compile
+				listing.args, listing.onLine = listStale(args), nil
+				if stale, _, err := listing.run(ctx); err == nil {
 					c.expect(strings.Fields(stale))
 				}
 			})
 		}
 	}
-	_, problems, err := compile.run(ctx)
+	_, stderr, err := compile.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	var said strings.Builder
-	for line := range strings.Lines(problems) {
+	for line := range strings.Lines(stderr) {
 		if !isPackage(strings.TrimSpace(line)) && !strings.HasPrefix(line, "go: downloading ") {
 			said.WriteString(line)
 		}
@@ -183,21 +183,21 @@ func keepTimes(args []string) (restore func()) {
 
 // listStale are the arguments for go to list what go build with those arguments compiles.
 func listStale(build []string) []string {
-	list := []string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}
+	args := []string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}
 	out := slices.Index(build, "-o")
-	return slices.Concat(list, build[1:out], build[out+2:])
+	return slices.Concat(args, build[1:out], build[out+2:])
 }
 
 // isPackage says whether a line of go build -v names a package that it compiles: all that is said otherwise has a space.
 func isPackage(line string) bool { return line != "" && !strings.Contains(line, " ") }
 
-// counter counts the packages of a build: those that go has begun to compile, and all that it will, as far as is known.
+// counter counts the packages of a build: those that go has begun to compile, and those that it will.
 type counter struct {
 	step *Step
 
 	mu       sync.Mutex
 	done     int
-	known    map[string]bool
+	pkgs     map[string]bool // that go has begun to compile, or will
 	expected bool
 }
 
@@ -206,8 +206,8 @@ func (c *counter) compiled(pkg string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done++
-	c.known[pkg] = true
-	c.tell()
+	c.pkgs[pkg] = true
+	c.report()
 	return c.done == 1
 }
 
@@ -216,15 +216,15 @@ func (c *counter) expect(pkgs []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, pkg := range pkgs {
-		c.known[pkg] = true
+		c.pkgs[pkg] = true
 	}
 	c.expected = true
-	c.tell()
+	c.report()
 }
 
-func (c *counter) tell() {
+func (c *counter) report() {
 	if c.expected {
-		c.step.count(c.done, len(c.known))
+		c.step.count(c.done, len(c.pkgs))
 	}
 }
 

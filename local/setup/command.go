@@ -24,13 +24,13 @@ type command struct {
 // run returns what the program wrote. When ctx ends, the program and all that it started are killed, and the error is that
 // of ctx.
 func (c command) run(ctx context.Context) (stdout, stderr string, err error) {
-	var output, problems bytes.Buffer
+	var output, errorOutput bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.env...)
-	cmd.Stdout, cmd.Stderr = &output, &problems
+	cmd.Stdout, cmd.Stderr = &output, &errorOutput
 	if c.onLine != nil {
-		cmd.Stderr = io.MultiWriter(&problems, &lineWriter{tell: c.onLine})
+		cmd.Stderr = io.MultiWriter(&errorOutput, &lineWriter{onLine: c.onLine})
 	}
 	cmd.WaitDelay = 5 * time.Second
 	killTree(cmd)
@@ -41,13 +41,13 @@ func (c command) run(ctx context.Context) (stdout, stderr string, err error) {
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the program succeeded, and something that it left running still holds its output
 	}
-	return output.String(), problems.String(), err
+	return output.String(), errorOutput.String(), err
 }
 
-// lineWriter tells of each line that is written to it.
+// lineWriter calls onLine with each line that is written to it.
 type lineWriter struct {
-	tell func(line string)
-	rest []byte
+	onLine func(line string)
+	rest   []byte
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
@@ -58,6 +58,6 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		w.rest = rest
-		w.tell(string(line))
+		w.onLine(string(line))
 	}
 }

@@ -45,18 +45,18 @@ func (p Project) installPackages(ctx context.Context, npm string, s *Step) error
 	}
 
 	// npm writes its record of what is installed at the end. The old one must not survive an installation that is
-	// interrupted: it would tell of packages that are no longer there.
+	// interrupted: it would list packages that are no longer there.
 	if err := os.Remove(p.installedFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	// All of them are devDependencies, which a setting of the user or NODE_ENV=production would leave out.
 	cmd := command{path: npm, args: []string{"ci", "--include=dev", "--no-audit", "--no-fund"}, dir: p.Root}
-	output, problems, err := cmd.run(ctx)
+	stdout, stderr, err := cmd.run(ctx)
 	if err != nil && ctx.Err() != nil {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("npm ci: %w\n%s\n%s", err, lastLines(output+problems, 12), npmAdvice(problems))
+		return fmt.Errorf("npm ci: %w\n%s\n%s", err, lastLines(stdout+stderr, 12), npmAdvice(stderr))
 	}
 	if difference, err := p.packagesDiffer(); err != nil {
 		return err
@@ -67,9 +67,9 @@ func (p Project) installPackages(ctx context.Context, npm string, s *Step) error
 }
 
 // npmAdvice says what a person can do about a failure of npm.
-func npmAdvice(problems string) string {
+func npmAdvice(stderr string) string {
 	for _, sign := range []string{"ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ENOTCACHED"} {
-		if strings.Contains(problems, sign) {
+		if strings.Contains(stderr, sign) {
 			return "The packages are downloaded once, and npm can't reach its registry: check the network, and npm's registry and proxy settings (npm config list), then try again."
 		}
 	}

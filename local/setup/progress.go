@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	quiet         = time.Second            // a step that takes less is not worth a word
-	quietLong     = 100 * time.Millisecond // the same for a step that is known to take long
+	quiet         = time.Second            // a step that takes less is not worth mentioning
+	quietLong     = 100 * time.Millisecond // the same for a step that takes long
 	plainInterval = 10 * time.Second
 	barWidth      = 20 // with the longest title, count and time a line has less than 80 columns
 )
 
-// Progress tells a person what is being done, how much of it is done, and for how long. Steps may run at once. A nil
-// Progress tells nothing.
+// Progress shows a person what is being done, how much of it is done, and for how long. Steps may run at once. A nil
+// Progress shows nothing.
 type Progress struct {
 	out  io.Writer
 	live bool // on a terminal, whose lines can be written again
@@ -44,7 +44,7 @@ type Step struct {
 	done, total int        // packages
 }
 
-// NewProgress tells of steps on w. On a terminal the running steps have a line each. On anything else, or if NO_COLOR is
+// NewProgress shows steps on w. On a terminal the running steps have a line each. On anything else, or if NO_COLOR is
 // set, there are plain lines: one when a step starts, one every ten seconds, one at its end.
 func NewProgress(w io.Writer) *Progress {
 	f, ok := w.(*os.File)
@@ -54,7 +54,7 @@ func NewProgress(w io.Writer) *Progress {
 	}
 }
 
-// Step starts a step. The hint says why it takes long, and is empty if it mostly doesn't.
+// Step starts a step. The hint says why it takes long; it is empty for a step that usually does not.
 func (p *Progress) Step(title, hint string) *Step {
 	s := &Step{progress: p, title: title, hint: hint, began: time.Now(), ended: make(chan struct{})}
 	if p != nil {
@@ -63,7 +63,7 @@ func (p *Progress) Step(title, hint string) *Step {
 	return s
 }
 
-// Done ends the step, with the error that it failed with, if it did. Nobody but the caller tells the error itself.
+// Done ends the step, with the error that it failed with, if it did. The caller reports the error itself.
 func (s *Step) Done(err error) {
 	close(s.ended)
 	p := s.progress
@@ -111,7 +111,7 @@ func (s *Step) note(state string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.visible && state != "" && s.bar == nil {
-		s.tell()
+		s.printStatus()
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *Step) count(done, total int) {
 	}
 }
 
-// run tells of the step as time goes by.
+// run prints how the step gets on as time goes by.
 func (s *Step) run() {
 	wait := quiet
 	if s.hint != "" {
@@ -153,14 +153,14 @@ func (s *Step) run() {
 			if first {
 				s.announce()
 			} else if s.bar == nil {
-				s.tell()
+				s.printStatus()
 			}
 		}
 		p.mu.Unlock()
 	}
 }
 
-// announce tells that the step has started.
+// announce prints that the step has started.
 func (s *Step) announce() {
 	s.visible = true
 	line := s.title
@@ -175,12 +175,12 @@ func (s *Step) announce() {
 	if p.live {
 		s.addBar()
 	} else if waits {
-		s.tell()
+		s.printStatus()
 	}
 }
 
-// tell tells how the step is getting on, on a line of its own.
-func (s *Step) tell() {
+// printStatus prints how far the step is, on a line of its own.
+func (s *Step) printStatus() {
 	s.progress.write(s.title + ": " + s.now(", ") + "\n")
 }
 

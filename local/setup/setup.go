@@ -43,7 +43,7 @@ func missingTool(format string, args ...any) error { return toolError(fmt.Sprint
 type Project struct {
 	Root     string
 	Context  map[string]any // that of cdk.json, changed by what -c gives to the CDK CLI
-	Progress *Progress      // tells nothing if nil
+	Progress *Progress      // shows nothing if nil
 }
 
 // Open finds the project and reads its cdk.json. The given context changes that of cdk.json, as with the CDK CLI.

@@ -70,11 +70,11 @@ func (p Project) synthesize(ctx context.Context, exe string) (string, error) {
 }
 
 func runApp(ctx context.Context, exe, root string, env []string) error {
-	_, problems, err := command{path: exe, dir: root, env: env}.run(ctx)
+	_, stderr, err := command{path: exe, dir: root, env: env}.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if said := complaint(problems); said != "" {
+	if said := complaint(stderr); said != "" {
 		return errors.New(said)
 	}
 	return err
@@ -88,14 +88,14 @@ var (
 	goStack   = regexp.MustCompile(`(?m)^goroutine \d+ .*\[`)
 )
 
-// complaint is what a person needs of what the app wrote before it failed.
-func complaint(problems string) string {
-	problems = jsiiExit.ReplaceAllString(problems, "")
-	if stack := goStack.FindStringIndex(problems); stack != nil {
-		problems = problems[:stack[0]]
+// complaint returns what a person needs to see of what the app wrote before it failed.
+func complaint(stderr string) string {
+	stderr = jsiiExit.ReplaceAllString(stderr, "")
+	if stack := goStack.FindStringIndex(stderr); stack != nil {
+		stderr = stderr[:stack[0]]
 	}
 	var lines []string
-	for line := range strings.Lines(problems) {
+	for line := range strings.Lines(stderr) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if line != "" && !jsiiNoise.MatchString(line) {
 			lines = append(lines, line)

@@ -105,7 +105,7 @@ func (m *eventSourceMapping) serveBatch(ctx context.Context) bool {
 		return false
 	}
 	if len(out.Messages) == int(m.batchSize) {
-		m.system.messaging.tellPoller() // there may be more than this one can serve
+		m.system.messaging.wakePoller() // there may be more than this one can serve
 	}
 	kept, err := m.invoke(ctx, out.Messages)
 	if err != nil {

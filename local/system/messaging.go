@@ -169,12 +169,12 @@ func (m *messaging) expire() {
 func (m *messaging) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.router.ServeHTTP(w, r)
 	if strings.Contains(r.Header.Get("X-Amz-Target"), ".SendMessage") {
-		m.tellPoller()
+		m.wakePoller()
 	}
 }
 
-// tellPoller wakes a poller of the queue, if one is idle.
-func (m *messaging) tellPoller() {
+// wakePoller wakes a poller of the queue, if one is idle.
+func (m *messaging) wakePoller() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -192,7 +192,7 @@ func (t *taskRunner) sendMessage(ctx context.Context, parameters json.RawMessage
 	}
 	body := messageText(p.MessageBody)
 	if body == "" {
-		return nil, refusal("SQS", "AmazonSQSException", 400, "MissingParameter", "The request must contain the parameter MessageBody.", uuid.NewString())
+		return nil, taskError("SQS", "AmazonSQSException", 400, "MissingParameter", "The request must contain the parameter MessageBody.", uuid.NewString())
 	}
 	out, err := t.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(p.QueueUrl), MessageBody: aws.String(body)})
 	if err != nil {
@@ -214,7 +214,7 @@ func (t *taskRunner) publish(ctx context.Context, parameters json.RawMessage) (j
 	}
 	message := messageText(p.Message)
 	if message == "" {
-		return nil, refusal("SNS", "InvalidParameterException", 400, "InvalidParameter", "Invalid parameter: Empty message", uuid.NewString())
+		return nil, taskError("SNS", "InvalidParameterException", 400, "InvalidParameter", "Invalid parameter: Empty message", uuid.NewString())
 	}
 	out, err := t.sns.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(p.TopicArn), Subject: p.Subject, Message: aws.String(message), MessageAttributes: p.MessageAttributes,
@@ -244,7 +244,7 @@ func reply(metadata middleware.Metadata, output map[string]any) (json.RawMessage
 	return json.Marshal(output)
 }
 
-// decode refuses a parameter that the local run would otherwise ignore.
+// decode reads a task's parameters. One that the local run would ignore is an error.
 func decode(parameters json.RawMessage, v any) error {
 	decoder := json.NewDecoder(strings.NewReader(string(parameters)))
 	decoder.DisallowUnknownFields()
@@ -289,11 +289,11 @@ func serviceError(service string, err error) error {
 			code, exception = "AuthorizationError", "AuthorizationErrorException"
 		}
 	}
-	return refusal(service, exception, status, code, message, response.ServiceRequestID())
+	return taskError(service, exception, status, code, message, response.ServiceRequestID())
 }
 
-// refusal is a service's answer that it doesn't do what a task asks, as Step Functions records it.
-func refusal(service, exception string, status int, code, message, requestID string) error {
+// taskError is the error of a task whose service has refused it, as Step Functions records it.
+func taskError(service, exception string, status int, code, message, requestID string) error {
 	return &states.Error{
 		Name:  service + "." + exception,
 		Cause: fmt.Sprintf("%s (Service: Amazon%s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", message, service, status, code, requestID),

@@ -16,17 +16,17 @@ const Approver = "approver"
 
 // statement is an Allow of an identity policy.
 type statement struct {
-	Action   list
-	Resource list
+	Action   oneOrMany
+	Resource oneOrMany
 }
 
-// list is what IAM writes as one string or many.
-type list []string
+// oneOrMany is what IAM writes as a string or a list of strings.
+type oneOrMany []string
 
-func (l *list) UnmarshalJSON(data []byte) error {
+func (l *oneOrMany) UnmarshalJSON(data []byte) error {
 	var one string
 	if json.Unmarshal(data, &one) == nil {
-		*l = list{one}
+		*l = oneOrMany{one}
 		return nil
 	}
 	return json.Unmarshal(data, (*[]string)(l))
@@ -126,16 +126,16 @@ func (p principals) caller(accessKey string) string {
 
 // authorize says, as IAM would, what a caller may not do. The caller is an access key or a role's ARN.
 func (p principals) authorize(caller, action, resource string) error {
-	known, ok := p.byAccessKey[p.accessKey(caller)]
+	principal, ok := p.byAccessKey[p.accessKey(caller)]
 	if !ok {
 		return nil
 	}
-	for _, s := range known.allowed {
-		if matches(s.Action, action) && matches(s.Resource, resource) && (p.deny == nil || !p.deny(known.holder, action, resource)) {
+	for _, s := range principal.allowed {
+		if matches(s.Action, action) && matches(s.Resource, resource) && (p.deny == nil || !p.deny(principal.holder, action, resource)) {
 			return nil
 		}
 	}
-	return fmt.Errorf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", known.arn, action, resource, action)
+	return fmt.Errorf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", principal.arn, action, resource, action)
 }
 
 // matches reports whether a value fits one of the patterns, in which * stands for anything.

@@ -184,7 +184,7 @@ func Start(ctx context.Context, c Config) (_ *System, err error) {
 }
 
 func (s *System) startFunctions(ctx context.Context, c Config) error {
-	var list []functions.Function
+	var configured []functions.Function
 	for _, r := range s.stack.ByType("AWS::Lambda::Function") {
 		var p struct {
 			Handler       string
@@ -215,7 +215,7 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 		}
 		maps.Copy(env, c.Environment)
 		maps.Copy(env, p.Environment.Variables)
-		list = append(list, functions.Function{
+		configured = append(configured, functions.Function{
 			Name:      r.Ref,
 			ARN:       r.Attributes["Arn"],
 			Path:      path,
@@ -228,7 +228,7 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 		})
 	}
 	var err error
-	if s.pool, err = functions.Start(ctx, functions.Config{Functions: list, Log: s.log, Kill: c.Kill}); err != nil {
+	if s.pool, err = functions.Start(ctx, functions.Config{Functions: configured, Log: s.log, Kill: c.Kill}); err != nil {
 		return err
 	}
 	s.invoke = s.pool.Invoke
@@ -344,9 +344,9 @@ func (t *taskRunner) invoke(ctx context.Context, arn string, input json.RawMessa
 }
 
 func only(stack *assembly.Stack, typ string) (assembly.Resource, error) {
-	list := stack.ByType(typ)
-	if len(list) != 1 {
-		return assembly.Resource{}, fmt.Errorf("the template has %d resources of type %s, the local run needs one", len(list), typ)
+	resources := stack.ByType(typ)
+	if len(resources) != 1 {
+		return assembly.Resource{}, fmt.Errorf("the template has %d resources of type %s, the local run needs one", len(resources), typ)
 	}
-	return list[0], nil
+	return resources[0], nil
 }

@@ -62,7 +62,7 @@ type Market struct {
 	name      trading.Market
 	orders    string // base URL of the trading API
 	prices    string // base URL of the market data API
-	wrong     *problem
+	wrong     *failure
 	secret    *Secret
 	transport http.RoundTripper
 	settle    time.Duration
@@ -91,11 +91,11 @@ func New(c Config) *Market {
 	}
 	if c.StandIn != "" {
 		m.orders, m.prices = c.StandIn, c.StandIn
-		// The keys leave this machine for Alpaca alone. An address is no name, which could be
-		// spelled in many ways.
+		// The keys leave this machine for Alpaca alone, so that only an IP address will do:
+		// a name could stand for any machine.
 		host, ok := strings.CutPrefix(c.StandIn, "http://")
 		if address, err := netip.ParseAddrPort(host); !ok || err != nil || !address.Addr().IsLoopback() {
-			m.wrong = &problem{text: fmt.Sprintf("MARKET_ENDPOINT is %q, want an address of this machine such as http://127.0.0.1:8090", c.StandIn), permanent: true}
+			m.wrong = &failure{text: fmt.Sprintf("MARKET_ENDPOINT is %q, want an address of this machine such as http://127.0.0.1:8090", c.StandIn), permanent: true}
 		}
 	}
 	return m
@@ -122,11 +122,11 @@ func (m *Market) Price(ctx context.Context, symbol string) (trading.SharePrice, 
 	})
 	name := strings.ToUpper(symbol) // as Alpaca spells them
 	snapshot, err := client.GetSnapshot(name, marketdata.GetSnapshotRequest{})
-	switch problem := s.explain(err); {
-	case err != nil && problem.permanent:
-		return trading.SharePrice{}, refused("Alpaca tells no price of %s: %s", symbol, problem)
+	switch f := s.explain(err); {
+	case err != nil && f.permanent:
+		return trading.SharePrice{}, refused("Alpaca gives no price of %s: %s", symbol, f)
 	case err != nil:
-		return trading.SharePrice{}, unavailable("Alpaca tells no price of %s now: %s; nothing was traded", symbol, problem)
+		return trading.SharePrice{}, unavailable("Alpaca gives no price of %s now: %s; nothing was traded", symbol, f)
 	case snapshot == nil || snapshot.LatestTrade == nil || !(snapshot.LatestTrade.Price > 0):
 		return trading.SharePrice{}, refused("Alpaca knows no stock %s, or no trade of it", symbol)
 	}
@@ -151,7 +151,7 @@ type session struct {
 }
 
 // begin gets the keys, and binds all that is asked to the time that there is.
-func (m *Market) begin(ctx context.Context) (s session, end func(), denied *problem) {
+func (m *Market) begin(ctx context.Context) (s session, end func(), denied *failure) {
 	if m.wrong != nil {
 		return session{}, nil, m.wrong
 	}
@@ -190,7 +190,7 @@ func (b bound) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
-	// The SDK makes an error of the whole body of a refusal that is no JSON, such as a page
+	// The SDK makes an error of the whole body of a refusal that is not JSON, such as a page
 	// that a server in between has made. Its status is all that is of use.
 	if resp.StatusCode >= http.StatusMultipleChoices && !json.Valid(body) {
 		body = []byte(`{}`)
@@ -199,43 +199,43 @@ func (b bound) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// problem is what went wrong with a request.
-type problem struct {
+// failure is what went wrong with a request.
+type failure struct {
 	text      string // for a person
 	permanent bool   // the same request would be refused again
 	keys      bool   // it is the keys that are refused
 	limited   bool   // it was not looked at
-	missing   bool   // Alpaca itself knows that there is no such thing
+	notFound  bool   // Alpaca itself knows that there is no such thing
 }
 
-func (p *problem) String() string { return p.text }
+func (f *failure) String() string { return f.text }
 
 // explain says what an error of the SDK means. The status and the number in the body are
 // what Alpaca promises; its messages are for people.
-func (s session) explain(err error) *problem {
+func (s session) explain(err error) *failure {
 	var api *sdk.APIError
 	if !errors.As(err, &api) {
-		return &problem{text: "it did not answer in time, or not in a way that can be understood"}
+		return &failure{text: "it did not answer in time, or not in a way that can be understood"}
 	}
 	status := api.StatusCode
-	p := &problem{
+	f := &failure{
 		text:      trading.OneLine(api.Message, 200),
 		permanent: status != http.StatusRequestTimeout && status != http.StatusTooManyRequests && status < http.StatusInternalServerError,
 		keys:      status == http.StatusUnauthorized || status == http.StatusForbidden && api.Code == 0,
 		limited:   status == http.StatusTooManyRequests,
-		missing:   status == http.StatusNotFound && api.Code == 40410000, // a server in between may say 404 of an address
+		notFound:  status == http.StatusNotFound && api.Code == 40410000, // a server in between may say 404 of an address
 	}
 	switch {
-	case p.keys:
-		p.text = fmt.Sprintf("it does not accept the keys of the secret %s for this (%s trading, HTTP status %d)", s.secret.ARN, s.name, status)
-	case p.limited:
-		p.text = "it takes no more requests of these keys for the moment (HTTP status 429)"
+	case f.keys:
+		f.text = fmt.Sprintf("it does not accept the keys of the secret %s for this (%s trading, HTTP status %d)", s.secret.ARN, s.name, status)
+	case f.limited:
+		f.text = "it takes no more requests of these keys for the moment (HTTP status 429)"
 	case status >= http.StatusInternalServerError:
-		p.text = fmt.Sprintf("it has a fault of its own (HTTP status %d)", status)
-	case p.text == "":
-		p.text = fmt.Sprintf("it refuses without saying why (HTTP status %d)", status)
+		f.text = fmt.Sprintf("it has a fault of its own (HTTP status %d)", status)
+	case f.text == "":
+		f.text = fmt.Sprintf("it refuses without saying why (HTTP status %d)", status)
 	}
-	return p
+	return f
 }
 
 // refused is an error of which it is certain that nothing was traded.

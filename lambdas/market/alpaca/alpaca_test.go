@@ -125,7 +125,7 @@ func TestPrice(t *testing.T) {
 		{"of a closed market", broker.Config{Closed: true, Stock: always(broker.Stock{Latest: 5.5})}, trading.SharePrice{Latest: 5.5, Limit: "5.5"}, nil, ""},
 		{"of no stock", broker.Config{Stock: never}, trading.SharePrice{}, refusedError, "Alpaca knows no stock amzn, or no trade of it"},
 		{"of no trade", broker.Config{Stock: always(broker.Stock{})}, trading.SharePrice{}, refusedError, "Alpaca knows no stock amzn, or no trade of it"},
-		{"for another key", broker.Config{KeyID: "other", SecretKey: "other"}, trading.SharePrice{}, refusedError, "Alpaca tells no price of amzn: it does not accept the keys of the secret " + secretARN + " for this (paper trading, HTTP status 401)"},
+		{"for another key", broker.Config{KeyID: "other", SecretKey: "other"}, trading.SharePrice{}, refusedError, "Alpaca gives no price of amzn: it does not accept the keys of the secret " + secretARN + " for this (paper trading, HTTP status 401)"},
 		{"too often", broker.Config{Disturb: disturbing(broker.Quote, broker.RateLimited)}, trading.SharePrice{}, unavailableError, "it takes no more requests of these keys for the moment (HTTP status 429); nothing was traded"},
 		{"in a fault", broker.Config{Disturb: disturbing(broker.Quote, broker.Failed)}, trading.SharePrice{}, unavailableError, "it has a fault of its own (HTTP status 503); nothing was traded"},
 		{"with half an answer", broker.Config{Disturb: disturbing(broker.Quote, broker.Unreached)}, trading.SharePrice{}, unavailableError, "it did not answer in time"},
@@ -230,12 +230,12 @@ func TestTrade(t *testing.T) {
 		{"without shares", trading.Sell, broker.Config{Shares: shares(0)}, nil, refusedError, "there are no AMZN to sell; nothing was traded", 0},
 		{"with too few shares", trading.Sell, broker.Config{Shares: shares(4)}, nil, refusedError, "there are 4 AMZN to sell, and not 5; nothing was traded", 0},
 		{"with some held for another order", trading.Sell, broker.Config{Shares: shares(5), Reserved: 1}, nil, refusedError, "there are 4 AMZN to sell, and not 5; nothing was traded", 0},
-		{"with another key", trading.Buy, broker.Config{KeyID: "other", SecretKey: "other"}, nil, unknownError, "it can't be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it does not accept the keys of the secret " + secretARN, 0},
+		{"with another key", trading.Buy, broker.Config{KeyID: "other", SecretKey: "other"}, nil, unknownError, "it can't be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not say: it does not accept the keys of the secret " + secretARN, 0},
 		{"with a key that is refused after the look", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.Denied)}, nil, refusedError, "it does not accept the keys of the secret " + secretARN, 0},
 		{"too often", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.RateLimited)}, nil, unavailableError, "the order to buy 5 AMZN at $187.12 or better is not known to be placed: Alpaca did not take it: it takes no more requests", 0},
 		{"too often to ask whether it is open", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.RateLimited)}, nil, unavailableError, "Alpaca did not take it: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
-		{"too often to look", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "Alpaca does not tell: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
-		{"with the look in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Find, broker.Failed)}, nil, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it has a fault of its own (HTTP status 503)", 0},
+		{"too often to look", trading.Buy, broker.Config{RequestsPerMinute: -1}, nil, unavailableError, "Alpaca does not say: it takes no more requests of these keys for the moment (HTTP status 429)", 0},
+		{"with the look in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Find, broker.Failed)}, nil, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not say: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault", trading.Buy, broker.Config{Disturb: disturbing(broker.Place, broker.Failed)}, nil, unavailableError, "Alpaca was asked for it, and what became of that is unknown: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault of the clock", trading.Buy, broker.Config{Disturb: disturbing(broker.Clock, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
 		{"in a fault of the positions", trading.Sell, broker.Config{Disturb: disturbing(broker.Position, broker.Failed)}, nil, unavailableError, "Alpaca was not asked for it: it has a fault of its own (HTTP status 503)", 0},
@@ -414,7 +414,7 @@ func TestAnAddressIsNoOrder(t *testing.T) {
 	t.Cleanup(server.Close)
 	m := at(server.URL)
 	_, err := m.Trade(t.Context(), trading.Buy, quote())
-	checkError(t, err, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not tell: it refuses without saying why (HTTP status 404)")
+	checkError(t, err, unavailableError, "it could not be looked up whether there is the order to buy 5 AMZN at $187.12 or better: Alpaca does not say: it refuses without saying why (HTTP status 404)")
 }
 
 // A reply that does not come is waited for as long as there is time.

@@ -23,23 +23,23 @@ const (
 	SecretKeyField = "APCA_API_SECRET_KEY"
 )
 
-// hidden is a text that shows itself to nobody who doesn't ask for it by name: neither to
+// redacted is a text that shows itself to nobody who doesn't ask for it by name: neither to
 // a log nor to an error nor to an encoder, and not by reflection either.
-type hidden struct{ reveal func() string }
+type redacted struct{ reveal func() string }
 
-func hide(text string) hidden { return hidden{func() string { return text }} }
+func redact(text string) redacted { return redacted{func() string { return text }} }
 
 const mask = "[hidden]"
 
-func (hidden) String() string               { return mask }
-func (hidden) GoString() string             { return mask }
-func (hidden) Format(f fmt.State, _ rune)   { io.WriteString(f, mask) }
-func (hidden) LogValue() slog.Value         { return slog.StringValue(mask) }
-func (hidden) MarshalText() ([]byte, error) { return []byte(mask), nil }
-func (hidden) MarshalJSON() ([]byte, error) { return json.Marshal(mask) }
+func (redacted) String() string               { return mask }
+func (redacted) GoString() string             { return mask }
+func (redacted) Format(f fmt.State, _ rune)   { io.WriteString(f, mask) }
+func (redacted) LogValue() slog.Value         { return slog.StringValue(mask) }
+func (redacted) MarshalText() ([]byte, error) { return []byte(mask), nil }
+func (redacted) MarshalJSON() ([]byte, error) { return json.Marshal(mask) }
 
 // keys are what Alpaca knows a person by.
-type keys struct{ id, secret hidden }
+type keys struct{ id, secret redacted }
 
 // SecretReader reads a secret: *secretsmanager.Client does.
 type SecretReader interface {
@@ -70,8 +70,8 @@ type Secret struct {
 	keys *keys
 }
 
-// get returns the keys. A problem quotes nothing of what the secret holds.
-func (s *Secret) get(ctx context.Context) (keys, *problem) {
+// get returns the keys. A failure quotes nothing of the secret.
+func (s *Secret) get(ctx context.Context) (keys, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys == nil {
@@ -84,9 +84,9 @@ func (s *Secret) get(ctx context.Context) (keys, *problem) {
 	return *s.keys, nil
 }
 
-func (s *Secret) read(ctx context.Context) (keys, *problem) {
-	permanent := func(format string, args ...any) *problem {
-		return &problem{text: "the secret " + s.ARN + " " + fmt.Sprintf(format, args...), permanent: true}
+func (s *Secret) read(ctx context.Context) (keys, *failure) {
+	permanent := func(format string, args ...any) *failure {
+		return &failure{text: "the secret " + s.ARN + " " + fmt.Sprintf(format, args...), permanent: true}
 	}
 	reader, err := s.Reader(s.ARN)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Secret) read(ctx context.Context) (keys, *problem) {
 	case errors.As(err, &api) && permanentErrors[api.ErrorCode()]:
 		return keys{}, permanent("can't be read: %s: %s", api.ErrorCode(), api.ErrorMessage())
 	default:
-		return keys{}, &problem{text: "the secret " + s.ARN + " could not be read this time"}
+		return keys{}, &failure{text: "the secret " + s.ARN + " could not be read this time"}
 	}
 	var fields struct {
 		ID     string `json:"APCA_API_KEY_ID"`
@@ -109,7 +109,7 @@ func (s *Secret) read(ctx context.Context) (keys, *problem) {
 	if json.Unmarshal([]byte(aws.ToString(out.SecretString)), &fields) != nil || fields.ID == "" || fields.Secret == "" {
 		return keys{}, permanent(`is not what it should be: want the JSON {"%s": "...", "%s": "..."}`, KeyIDField, SecretKeyField)
 	}
-	return keys{id: hide(fields.ID), secret: hide(fields.Secret)}, nil
+	return keys{id: redact(fields.ID), secret: redact(fields.Secret)}, nil
 }
 
 // permanentErrors are those of Secrets Manager that retrying cannot fix.

@@ -89,14 +89,14 @@ func TestSecretsRegion(t *testing.T) {
 // However somebody prints them, the keys don't show.
 func TestKeysDoNotShow(t *testing.T) {
 	const private = "PRIVATE"
-	k := keys{hide(private), hide(private)}
+	k := keys{redact(private), redact(private)}
 	s := holding(private, private)
 	if _, denied := s.get(t.Context()); denied != nil {
 		t.Fatal(denied)
 	}
 	m := New(Config{Secret: s})
 	var shown bytes.Buffer
-	for _, value := range []any{k, &k, k.id, &k.id, []any{k}, map[string]hidden{"id": k.id}, s, m, m.secret, struct{ K keys }{k}} {
+	for _, value := range []any{k, &k, k.id, &k.id, []any{k}, map[string]redacted{"id": k.id}, s, m, m.secret, struct{ K keys }{k}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p"} {
 			fmt.Fprintf(&shown, verb+"\n", value)
 		}

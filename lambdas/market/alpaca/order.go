@@ -103,7 +103,7 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 		intent = sdk.SellToClose
 		position, err := client.GetPosition(o.symbol)
 		switch {
-		case err != nil && s.explain(err).missing:
+		case err != nil && s.explain(err).notFound:
 			return nil, refused("there are no %s to sell", o.quote.Symbol)
 		case err != nil:
 			return nil, s.failed(o, err, "was not asked for it")
@@ -129,27 +129,27 @@ func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 
 // failed maps the error of an attempt; asked says whether Alpaca may have the order.
 func (s session) failed(o order, err error, asked string) error {
-	problem := s.explain(err)
+	f := s.explain(err)
 	switch {
-	case problem.permanent:
-		return refused("Alpaca refused %s: %s", o, problem)
-	case problem.limited:
+	case f.permanent:
+		return refused("Alpaca refused %s: %s", o, f)
+	case f.limited:
 		asked = "did not take it"
 	}
-	return unavailable("%s is not known to be placed: Alpaca %s: %s", o, asked, problem)
+	return unavailable("%s is not known to be placed: Alpaca %s: %s", o, asked, f)
 }
 
 // find looks for the order by its id. It is nil if there is none.
 func (s session) find(client *sdk.Client, o order) (*sdk.Order, error) {
 	placed, err := client.GetOrderByClientOrderID(o.quote.QuoteID)
-	switch problem := s.explain(err); {
+	switch f := s.explain(err); {
 	case err == nil:
 		return placed, nil
-	case problem.missing:
+	case f.notFound:
 		return nil, nil
 	default:
-		problem.permanent = problem.keys // any other refusal is not of Alpaca's own
-		return nil, o.unknown("Alpaca does not tell: ", problem)
+		f.permanent = f.keys // any other refusal is not of Alpaca's own
+		return nil, o.unknown("Alpaca does not say: ", f)
 	}
 }
 
@@ -171,11 +171,11 @@ func (s session) findAgain(client *sdk.Client, o order, refusal error) (*sdk.Ord
 
 // unknown is the error of an attempt that could not look for the order. An earlier one may
 // have placed it, so that nothing is known, and what is permanent will not get any better.
-func (o order) unknown(who string, p *problem) error {
-	if p.permanent {
-		return &trading.OrderUnknown{Reason: fmt.Sprintf("it can't be looked up whether there is %s: %s%s", o, who, p)}
+func (o order) unknown(who string, f *failure) error {
+	if f.permanent {
+		return &trading.OrderUnknown{Reason: fmt.Sprintf("it can't be looked up whether there is %s: %s%s", o, who, f)}
 	}
-	return unavailable("it could not be looked up whether there is %s: %s%s", o, who, p)
+	return unavailable("it could not be looked up whether there is %s: %s%s", o, who, f)
 }
 
 // check wants an order that was found to be the one that is meant.
@@ -210,7 +210,7 @@ func (s session) await(ctx context.Context, client *sdk.Client, o order, placed 
 			cancelled = client.CancelOrder(placed.ID) == nil // whether it came in time is for the next look to say
 		}
 		if !time.Now().Before(giveUpAt) {
-			return nil, unavailable("%s was placed, and Alpaca does not tell its end", o)
+			return nil, unavailable("%s was placed, and Alpaca does not say how it ended", o)
 		}
 		time.Sleep(wait)
 		if now, err := client.GetOrder(placed.ID); err == nil { // else the next look may do better
@@ -231,7 +231,7 @@ func (o order) receipt(placed *sdk.Order) (trading.Receipt, error) {
 		}
 		return r, nil
 	case placed.FilledQty.IsPositive():
-		return trading.Receipt{}, unavailable("of %s, %s were filled, and Alpaca does not tell the price yet", o, placed.FilledQty)
+		return trading.Receipt{}, unavailable("of %s, %s were filled, and Alpaca does not give the price yet", o, placed.FilledQty)
 	case placed.Status == "rejected":
 		return trading.Receipt{}, refused("%s was rejected by the exchange", o)
 	default:
