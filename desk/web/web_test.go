@@ -162,12 +162,12 @@ func TestDecideRefused(t *testing.T) {
 	}{
 		{"another wait", url.Values{"name": {"order-1"}, "answer": {"approve"}, "wait": {"1"}}, http.StatusConflict, "asks something else now"},
 		{"no wait", url.Values{"name": {"order-1"}, "answer": {"approve"}}, http.StatusConflict, "asks something else now"},
-		{"no answer", url.Values{"name": {"order-1"}}, http.StatusBadRequest, "is no answer"},
-		{"an odd answer", url.Values{"name": {"order-1"}, "answer": {"<b>"}}, http.StatusBadRequest, "is no answer"},
+		{"no answer", url.Values{"name": {"order-1"}}, http.StatusBadRequest, "is not an answer"},
+		{"an odd answer", url.Values{"name": {"order-1"}, "answer": {"<b>"}}, http.StatusBadRequest, "is not an answer"},
 		{"no name", url.Values{"answer": {"approve"}}, http.StatusBadRequest, "is not the name of an execution"},
 		{"no execution", url.Values{"name": {"other"}, "answer": {"approve"}}, http.StatusNotFound, "there is no execution"},
 		{"not yet", url.Values{"name": {"busy"}, "answer": {"approve"}}, http.StatusConflict, "does not wait for a decision yet"},
-		{"of another machine", url.Values{"name": {strings.Replace(sfntest.Arn("order-1"), "StockTrading", "Other", 1)}, "answer": {"approve"}}, http.StatusBadRequest, "is no execution of"},
+		{"of another machine", url.Values{"name": {strings.Replace(sfntest.Arn("order-1"), "StockTrading", "Other", 1)}, "answer": {"approve"}}, http.StatusBadRequest, "is not an execution of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesk(t, false)
