@@ -1,7 +1,7 @@
 // Package awsenv configures AWS clients from the environment that Lambda gives a function.
-// It stands in for the SDK's package config, whose other sources of configuration, such as
-// files, single sign-on and the metadata of instances, a function has no use for: they are
-// half a megabyte of its package and milliseconds of each start.
+// It replaces the SDK's package config, whose other sources of configuration, such as
+// files, single sign-on and instance metadata, are of no use to a function: they would add
+// half a megabyte to its package and milliseconds to each start.
 package awsenv
 
 import (

@@ -1,6 +1,7 @@
-// Package build is how the functions are built, for a deployment and for the local run: with
-// the same flags, and whatever else go reads from whoever builds pinned, since it would
-// change the bytes. GOARM64=v9.0 would not even run on every Arm machine of Lambda.
+// Package build holds the arguments and the environment for go to build the functions with,
+// for a deployment and for the local run. Whatever go would read from the builder's own
+// environment is pinned, since it would change the bytes; code for GOARM64=v9.0 would not
+// even run on every Arm machine of Lambda.
 package build
 
 import (
@@ -15,13 +16,13 @@ func Args(out string, tags ...string) []string {
 	return []string{
 		"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w",
 		"-tags", strings.Join(append([]string{"lambda.norpc"}, tags...), ","),
-		"-o", out + string(filepath.Separator), // which tells go that it is a folder
+		"-o", out + string(filepath.Separator), // by which go knows that it is a folder
 		"./lambdas/...",
 	}
 }
 
-// Env is the environment for go on top of the person's own, as key=value. A value of
-// nothing would leave what `go env -w` has set, so there is one wherever it does no harm.
+// Env is the environment for go on top of the person's own, as key=value. An empty
+// value would leave what `go env -w` has set, so there is a value wherever it does no harm.
 func Env(goos, goarch string) []string {
 	return []string{
 		"GOOS=" + goos, "GOARCH=" + goarch, "GOARM64=v8.0", "GOAMD64=v1",

@@ -16,8 +16,8 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// quoter is a market that tells the price of one share, and how many shares a request
-// means that names no number. Its error is of a type that the state machine knows.
+// quoter is a market that quotes the price of one share. DefaultQty is the number of
+// shares of a request without one. The errors have types that the state machine matches.
 type quoter interface {
 	Price(ctx context.Context, symbol string) (trading.SharePrice, error)
 	DefaultQty() int

@@ -1,5 +1,5 @@
 // Command requesthumanapproval is the function behind the queue of the state
-// "Request Human Approval": it tells people that a trade waits for their decision.
+// "Request Human Approval": it notifies people that a trade waits for their decision.
 // It decides nothing itself, unless the deployment has chosen automatic approval.
 package main
 
@@ -41,13 +41,13 @@ type handler struct {
 	log      *slog.Logger
 }
 
-// timeToAnswer is kept from the function's time to tell what of a batch has failed. An
-// answer that comes too late is no answer: all of the batch would be delivered again, and
-// people told twice.
+// timeToAnswer is set aside for reporting which messages of a batch have failed. If the
+// function timed out first, the whole batch would be delivered again, and people notified
+// twice.
 const timeToAnswer = time.Second
 
-// handle serves a batch of approval requests, all at once, so that one that hangs takes no
-// time from the others. A fault that may pass is reported for its message alone.
+// handle serves a batch of approval requests, all at once, so that one that hangs does not
+// hold up the others. A temporary fault is reported for its message alone.
 func (h handler) handle(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -70,7 +70,7 @@ func (h handler) handle(ctx context.Context, batch events.SQSEvent) (events.SQSE
 }
 
 // receive serves one message. A malformed one is logged without its body and acknowledged:
-// no later delivery would mend it, and its execution still waits and is still listed.
+// delivering it again would not help, and its execution still waits and is still listed.
 func (h handler) receive(ctx context.Context, m events.SQSMessage) error {
 	log := h.log.With("messageId", m.MessageId)
 	request, err := trading.ParseApprovalRequest([]byte(m.Body))

@@ -1,6 +1,6 @@
 // Package trading is the domain of the five functions: what a person asks for, the
-// quote they are asked to approve, the recommendation and the receipt. It knows
-// neither Lambda nor any other service.
+// quote they are asked to approve, the recommendation and the receipt. It does not
+// depend on Lambda or any other service.
 package trading
 
 import (
@@ -43,7 +43,7 @@ const (
 
 // InvalidRequest says what is wrong with a function's input and what would be right.
 // Its type name is the error name that the state machine sees. It is never retried,
-// and whoever returns it has traded nothing.
+// and a function that returns it has traded nothing.
 type InvalidRequest struct{ Reason string }
 
 func (e *InvalidRequest) Error() string { return e.Reason }
@@ -61,8 +61,8 @@ const (
 	LiveMarket      Market = "live"      // real money
 )
 
-// Stakes says for a person what is at stake. A quote without a market is of a version of
-// this app that did not say.
+// Stakes says for a person what is at stake. A quote without a market is from an older
+// version of this app.
 func (m Market) Stakes() string {
 	switch m {
 	case SimulatedMarket:
@@ -75,9 +75,9 @@ func (m Market) Stakes() string {
 	return "unknown: the request is of an older version, and a trade of it is refused"
 }
 
-// OrderRefused says why a market did not do what it was asked to: it is closed, knows no
-// such stock, found nobody to trade with. Like InvalidRequest it is an error name of the
-// state machine, it is never retried, and whoever returns it has traded nothing.
+// OrderRefused says why a market did not carry out an order: it is closed, does not know
+// the stock, found nobody to trade with. Like InvalidRequest it is an error name of the
+// state machine, it is never retried, and a function that returns it has traded nothing.
 type OrderRefused struct{ Reason string }
 
 func (e *OrderRefused) Error() string { return e.Reason }
@@ -89,14 +89,14 @@ type MarketUnavailable struct{ Reason string }
 
 func (e *MarketUnavailable) Error() string { return e.Reason }
 
-// OrderConflict says that the market has another order under the id of this one. Nobody
-// can tell from here what was traded, and no later attempt could.
+// OrderConflict says that the market has another order under the id of this one. What was
+// traded can't be found out from here, and retrying would not help.
 type OrderConflict struct{ Reason string }
 
 func (e *OrderConflict) Error() string { return e.Reason }
 
-// OrderUnknown says why nobody can tell from here whether there is an order: an earlier
-// attempt may have placed it, and the market does not let us look. No later attempt could.
+// OrderUnknown says why it can't be found out whether there is an order: an earlier
+// attempt may have placed it, and the market does not let us look. Retrying would not help.
 type OrderUnknown struct{ Reason string }
 
 func (e *OrderUnknown) Error() string { return e.Reason }
@@ -160,21 +160,21 @@ const (
 	maxDecimal = 9 // digits before the point of a limit price, and as many behind it
 )
 
-// consistsOf tells whether s is of min to max characters, all of them of the set.
+// consistsOf reports whether s has min to max characters, all of them from the set.
 func consistsOf(s, set string, min, max int) bool {
 	return len(s) >= min && len(s) <= max && strings.Trim(s, set) == ""
 }
 
-// isLimitPrice tells whether s is a decimal above 0, such as "187.12".
+// isLimitPrice reports whether s is a decimal above 0, such as "187.12".
 func isLimitPrice(s string) bool {
 	whole, fraction, hasPoint := strings.Cut(s, ".")
 	return consistsOf(whole, digits, 1, maxDecimal) && (whole == "0" || whole[0] != '0') &&
 		(!hasPoint || consistsOf(fraction, digits, 1, maxDecimal)) && strings.Trim(s, "0.") != ""
 }
 
-// UnmarshalJSON reads a quote from a state's input, where other fields may stand
-// beside it. All of its own fields must be there but the two that not every market has and
-// the market itself, without which a request of an older version can still be declined.
+// UnmarshalJSON reads a quote from a state's input, which may have other fields too. All
+// of the quote's fields are required but the two that not every market has and the market
+// itself, so that a request of an older version can still be declined.
 // Its error is an *InvalidRequest.
 func (q *Quote) UnmarshalJSON(data []byte) error {
 	fields, err := object("the quote", data)
@@ -222,7 +222,7 @@ func (q *Quote) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// CheckMarket refuses a quote of another market than the one that is to trade it: what
+// CheckMarket rejects a quote from another market than the one that is to trade it: what
 // a person approved as play money is not traded for real, nor the other way around. Its
 // error is an *InvalidRequest.
 func (q Quote) CheckMarket(own Market) error {
@@ -235,7 +235,7 @@ func (q Quote) CheckMarket(own Market) error {
 	return invalid("the quote is of the %s market, and this one is %s: nothing was traded, start a new execution", q.Market, own)
 }
 
-// Dollars is an amount for a person: $74, $74.50 for 74.5.
+// Dollars formats an amount for a person: $74, $74.50 for 74.5.
 func Dollars(decimal string) string {
 	if _, cents, _ := strings.Cut(decimal, "."); len(cents) == 1 {
 		decimal += "0"
@@ -246,7 +246,7 @@ func Dollars(decimal string) string {
 // Price is the price of one share as a decimal string.
 func (q Quote) Price() string { return strconv.FormatFloat(q.StockPrice, 'f', -1, 64) }
 
-// Limit is the limit price as a person reads it, or nothing where there is none.
+// Limit is the limit price for a person, or empty if there is none.
 func (q Quote) Limit() string {
 	if q.LimitPrice == "" {
 		return ""
@@ -268,8 +268,8 @@ func (q Quote) Total() string {
 // Threshold is the price above which the sample's rule recommends to sell.
 const Threshold = 50
 
-// Recommend is the one place of the recommendation, for a reader to replace. Its rules are
-// examples and no advice. Where the quote knows the previous close: buy below it, else
+// Recommend makes the recommendation; replace it with your own. Its rules are examples,
+// not advice. Where the quote knows the previous close: buy below it, else
 // sell. Where it does not, the sample's rule: sell above the threshold, else buy.
 func Recommend(q Quote) Side {
 	sell := q.StockPrice > Threshold
@@ -283,11 +283,11 @@ func Recommend(q Quote) Side {
 }
 
 // OutcomeTraded is the outcome of a receipt. The state machine writes the others
-// (declined, expired, failed) into the reports that it makes itself.
+// (declined, expired, failed) into its own reports.
 const OutcomeTraded = "traded"
 
 // Receipt is the result of a trade: the original sample's five fields, all strings,
-// and some of our own.
+// and three more.
 type Receipt struct {
 	ID         string `json:"id"`        // the quote's id: one quote is traded at most once
 	Price      string `json:"price"`     // per share; the average, if they were traded at several prices
@@ -299,8 +299,8 @@ type Receipt struct {
 	OrderedQty string `json:"ordered_qty,omitempty"` // shares that were to be traded, if not all of them were
 }
 
-// Receipt is the receipt of a trade of all that was quoted at the quoted price. It
-// depends on nothing else, so that a retry has the same one.
+// Receipt returns the receipt of a trade of the quoted quantity at the quoted price. It
+// depends on nothing else, so that a retry returns the same one.
 func (q Quote) Receipt(side Side) Receipt {
 	return Receipt{
 		ID:        q.QuoteID,
@@ -313,8 +313,8 @@ func (q Quote) Receipt(side Side) Receipt {
 	}
 }
 
-// object splits a JSON object into its fields. Unlike a struct it takes no "Symbol"
-// for "symbol".
+// object splits a JSON object into its fields. Unlike decoding into a struct, it does not
+// accept "Symbol" for "symbol".
 func object(what string, data []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil || fields == nil {

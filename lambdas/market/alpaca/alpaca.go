@@ -2,12 +2,12 @@
 // of its trading API, through Alpaca's own SDK.
 //
 // An order is a limit order, immediate or cancel, at the approved price or better, and the
-// quote's id is its client order id, which Alpaca takes once. Whoever asks for it again
-// finds the order that is there already, and no order outlives the function that placed it.
+// quote's id is its client order id, which Alpaca accepts once. A second attempt finds the
+// order that is there already, and no order outlives the function that placed it.
 //
-// Every error is of a type of package trading by which the state machine knows what to do,
-// and its text is a sentence for a person: without keys, and without what a server in
-// between may have answered in Alpaca's place.
+// Every error has a type of package trading that the state machine matches, and its text is
+// a sentence for a person: without keys, and without what a server in between may have
+// answered in place of Alpaca.
 package alpaca
 
 import (
@@ -36,15 +36,15 @@ const (
 	dataURL  = "https://data.alpaca.markets"
 )
 
-// The times of one invocation, which ends before its function does, so that it is never
-// the function's timeout that says what happened.
+// The time limits within one invocation, which ends before the function's own timeout, so
+// that the error says what happened.
 const (
 	requestTimeout = 4 * time.Second
 	settle         = 2 * time.Second        // Alpaca may work on what an earlier attempt has asked for
 	patience       = 3 * time.Second        // for an order's end, before it is cancelled
 	lookEvery      = 200 * time.Millisecond // whether it has ended
-	toCancel       = 2 * time.Second        // is kept for that
-	toAnswer       = 500 * time.Millisecond // is kept for the function's own answer
+	toCancel       = 2 * time.Second        // is set aside for that
+	toAnswer       = 500 * time.Millisecond // is set aside for the function's own answer
 )
 
 // maxAnswer is more than any answer of Alpaca to what is asked here.
@@ -80,7 +80,7 @@ func Open(getenv func(string) string) *Market {
 	})
 }
 
-// New returns the market. Nothing is asked of anybody before a quote or an order is.
+// New returns the market. It sends nothing before it is asked for a quote or an order.
 func New(c Config) *Market {
 	m := &Market{
 		name: c.Market, orders: paperURL, prices: dataURL, secret: c.Secret,
@@ -140,7 +140,7 @@ func (m *Market) Price(ctx context.Context, symbol string) (trading.SharePrice, 
 	return price, nil
 }
 
-// noRetries keeps the SDK from trying again by itself: how often, the state machine says.
+// noRetries keeps the SDK from retrying by itself: the state machine does that.
 const noRetries = -1
 
 // session is Alpaca for one invocation.
@@ -150,7 +150,7 @@ type session struct {
 	http *http.Client
 }
 
-// begin gets the keys, and binds all that is asked to the time that there is.
+// begin gets the keys, and limits all requests to the time that is left.
 func (m *Market) begin(ctx context.Context) (s session, end func(), denied *failure) {
 	if m.wrong != nil {
 		return session{}, nil, m.wrong
@@ -171,8 +171,8 @@ func (m *Market) begin(ctx context.Context) (s session, end func(), denied *fail
 	}}, end, nil
 }
 
-// bound adds the context that the SDK cannot take, and passes on of an answer what can be
-// understood.
+// bound adds the context that the SDK cannot take, and removes from an answer what can't
+// be understood.
 type bound struct {
 	ctx  context.Context
 	next http.RoundTripper
@@ -204,8 +204,8 @@ type failure struct {
 	text      string // for a person
 	permanent bool   // the same request would be refused again
 	keys      bool   // it is the keys that are refused
-	limited   bool   // it was not looked at
-	notFound  bool   // Alpaca itself knows that there is no such thing
+	limited   bool   // Alpaca rejected it unseen, by its rate limit
+	notFound  bool   // Alpaca itself says so, and not a server in between
 }
 
 func (f *failure) String() string { return f.text }
@@ -238,12 +238,12 @@ func (s session) explain(err error) *failure {
 	return f
 }
 
-// refused is an error of which it is certain that nothing was traded.
+// refused is the error when it is certain that nothing was traded.
 func refused(format string, args ...any) error {
 	return &trading.OrderRefused{Reason: fmt.Sprintf(format, args...) + "; nothing was traded"}
 }
 
-// unavailable is an error that a later attempt may not meet.
+// unavailable is the error when a later attempt may succeed.
 func unavailable(format string, args ...any) error {
 	return &trading.MarketUnavailable{Reason: fmt.Sprintf(format, args...)}
 }

@@ -23,8 +23,8 @@ const (
 	SecretKeyField = "APCA_API_SECRET_KEY"
 )
 
-// redacted is a text that shows itself to nobody who doesn't ask for it by name: neither to
-// a log nor to an error nor to an encoder, and not by reflection either.
+// redacted is a text that only reveal shows: no log, error or encoder does, and reflection
+// does not either.
 type redacted struct{ reveal func() string }
 
 func redact(text string) redacted { return redacted{func() string { return text }} }
@@ -60,8 +60,8 @@ func secretsManager(secret string) (SecretReader, error) {
 	return secretsmanager.NewFromConfig(cfg), nil
 }
 
-// Secret is where the keys are. It is read when they are needed first, and then never
-// again by this process; what fails is tried again.
+// Secret is where the keys are. A process reads it once, when the keys are first needed;
+// if that fails, it tries again the next time.
 type Secret struct {
 	ARN    string
 	Reader func(arn string) (SecretReader, error)
@@ -105,7 +105,7 @@ func (s *Secret) read(ctx context.Context) (keys, *failure) {
 		ID     string `json:"APCA_API_KEY_ID"`
 		Secret string `json:"APCA_API_SECRET_KEY"`
 	}
-	// What the decoder says may quote the secret.
+	// The decoder's error may quote the secret.
 	if json.Unmarshal([]byte(aws.ToString(out.SecretString)), &fields) != nil || fields.ID == "" || fields.Secret == "" {
 		return keys{}, permanent(`is not what it should be: want the JSON {"%s": "...", "%s": "..."}`, KeyIDField, SecretKeyField)
 	}

@@ -14,7 +14,7 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// order is what a quote and a side come to.
+// order is what a quote and a side amount to.
 type order struct {
 	side   trading.Side
 	quote  trading.Quote
@@ -24,8 +24,8 @@ type order struct {
 }
 
 // newOrder rounds the approved price to a tick, in favour of the person: no share is
-// bought for more, nor sold for less, than was approved. A tick is a cent, and a hundredth
-// of one below a dollar (rule 612 of the SEC's Regulation NMS; Alpaca refuses all else).
+// bought for more, nor sold for less, than was approved. A tick is a cent, or a hundredth
+// of a cent below a dollar (rule 612 of the SEC's Regulation NMS; Alpaca rejects the rest).
 func newOrder(side trading.Side, q trading.Quote) (order, error) {
 	approved, err := decimal.NewFromString(q.LimitPrice)
 	if err != nil {
@@ -50,8 +50,8 @@ func (o order) String() string {
 	return fmt.Sprintf("the order to %s %d %s at %s or better", o.side, o.quote.Qty, o.quote.Symbol, trading.Dollars(o.limit.String()))
 }
 
-// Trade places the order of a quote, waits for its end and says what of it was traded. It
-// may be called again, whatever became of the former call: there is one order for a quote.
+// Trade places the order of a quote, waits until it has ended and returns what was traded.
+// It may be called again, whatever became of the call before: a quote has one order.
 // Its error is an *InvalidRequest, an *OrderRefused, a *MarketUnavailable, an
 // *OrderUnknown or an *OrderConflict.
 func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error) {
@@ -88,8 +88,8 @@ func (m *Market) Trade(ctx context.Context, side trading.Side, q trading.Quote) 
 }
 
 // place places the order, if the market is open and, for a sale, there is what to sell.
-// Alpaca would take a sale of shares that the account does not have for a short sale; the
-// intent keeps it from that where they go between the look and the order.
+// Alpaca would treat a sale of shares that the account does not have as a short sale; the
+// position intent prevents that if they are sold between the check and the order.
 func (s session) place(client *sdk.Client, o order) (*sdk.Order, error) {
 	clock, err := client.GetClock()
 	if err != nil {
@@ -153,10 +153,10 @@ func (s session) find(client *sdk.Client, o order) (*sdk.Order, error) {
 	}
 }
 
-// findAgain looks for the order once this attempt was refused. An earlier one may have asked
-// for it and its reply been lost: then this one is refused for a repeated id, for shares that
-// are sold already, for a market that has closed since. Whether there is an order has the
-// last word, as soon as Alpaca has had the time to do what it was asked for.
+// findAgain looks for the order after this attempt was refused. An earlier attempt may have
+// placed it and lost the reply: then this one is refused for a repeated id, for shares that
+// are sold already, or for a market that has closed since. So the order decides, if there is
+// one, as soon as Alpaca has had the time to process an earlier request.
 func (s session) findAgain(client *sdk.Client, o order, refusal error) (*sdk.Order, error) {
 	for until := time.Now().Add(s.settle); ; time.Sleep(lookEvery) {
 		placed, err := s.find(client, o)
@@ -169,8 +169,8 @@ func (s session) findAgain(client *sdk.Client, o order, refusal error) (*sdk.Ord
 	}
 }
 
-// unknown is the error of an attempt that could not look for the order. An earlier one may
-// have placed it, so that nothing is known, and what is permanent will not get any better.
+// unknown is the error of an attempt that could not look for the order, which an earlier
+// attempt may have placed. If the failure is permanent, retrying would not help.
 func (o order) unknown(who string, f *failure) error {
 	if f.permanent {
 		return &trading.OrderUnknown{Reason: fmt.Sprintf("it can't be looked up whether there is %s: %s%s", o, who, f)}
@@ -178,7 +178,7 @@ func (o order) unknown(who string, f *failure) error {
 	return unavailable("it could not be looked up whether there is %s: %s%s", o, who, f)
 }
 
-// check wants an order that was found to be the one that is meant.
+// check returns an error unless the order that was found is this one.
 func (o order) check(found *sdk.Order) error {
 	if found.ClientOrderID == o.quote.QuoteID && strings.EqualFold(found.Symbol, o.symbol) && string(found.Side) == string(o.side) &&
 		found.Qty != nil && found.Qty.Equal(o.qty) && found.LimitPrice != nil && found.LimitPrice.Equal(o.limit) {
@@ -192,11 +192,11 @@ func (o order) check(found *sdk.Order) error {
 		o.quote.QuoteID, o, found.Side, found.Qty, trading.OneLine(found.Symbol, trading.MaxSymbolLen), limit)}
 }
 
-// ended are the states that an order doesn't leave.
+// ended are the final states of an order.
 var ended = map[string]bool{"filled": true, "canceled": true, "expired": true, "rejected": true}
 
-// await looks at the order until it has ended. One that takes its time is cancelled, and
-// looked at again: it may have been filled meanwhile.
+// await polls the order until it has ended. One that takes too long is cancelled, and polled
+// again: it may have been filled meanwhile.
 func (s session) await(ctx context.Context, client *sdk.Client, o order, placed *sdk.Order) (*sdk.Order, error) {
 	cancelAt := time.Now().Add(s.patience)
 	giveUpAt := cancelAt.Add(toCancel)
@@ -207,20 +207,20 @@ func (s session) await(ctx context.Context, client *sdk.Client, o order, placed 
 	cancelled := false
 	for wait := time.Duration(0); !ended[placed.Status]; wait = lookEvery {
 		if !cancelled && !time.Now().Before(cancelAt) {
-			cancelled = client.CancelOrder(placed.ID) == nil // whether it came in time is for the next look to say
+			cancelled = client.CancelOrder(placed.ID) == nil // the next look shows whether it was in time
 		}
 		if !time.Now().Before(giveUpAt) {
 			return nil, unavailable("%s was placed, and Alpaca does not say how it ended", o)
 		}
 		time.Sleep(wait)
-		if now, err := client.GetOrder(placed.ID); err == nil { // else the next look may do better
+		if now, err := client.GetOrder(placed.ID); err == nil { // otherwise the next look may succeed
 			placed = now
 		}
 	}
 	return placed, nil
 }
 
-// receipt says what of an order that has ended was traded.
+// receipt returns what was traded of an order that has ended.
 func (o order) receipt(placed *sdk.Order) (trading.Receipt, error) {
 	switch {
 	case placed.FilledQty.IsPositive() && placed.FilledAvgPrice != nil:

@@ -9,8 +9,9 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// market trades a quote on a side, at most once however often it is asked to: the
-// quote's id tells a repetition. Its error is of a type that the state machine knows.
+// market trades a quote on a side, at most once however often it is asked to: it
+// recognizes a repetition by the quote's id. Its errors have types that the state machine
+// matches.
 type market interface {
 	Market() trading.Market
 	Trade(ctx context.Context, side trading.Side, q trading.Quote) (trading.Receipt, error)
@@ -18,8 +19,8 @@ type market interface {
 
 // New returns a handler that trades the quote of its input on the given side, in the
 // market that the quote was made in or not at all: a deployment may have changed the market
-// while a person decided. What the input recommends does not count: the state machine has
-// chosen the side.
+// while a person decided. It ignores the recommendation in the input, because the state
+// machine has chosen the side.
 func New(side trading.Side, m market, log *slog.Logger) func(context.Context, trading.Quote) (trading.Receipt, error) {
 	return func(ctx context.Context, q trading.Quote) (trading.Receipt, error) {
 		err := q.CheckMarket(m.Market())
@@ -29,7 +30,7 @@ func New(side trading.Side, m market, log *slog.Logger) func(context.Context, tr
 		}
 		if err != nil {
 			log.WarnContext(ctx, "not traded", "side", side, "symbol", q.Symbol, "id", q.QuoteID, "error", err)
-			return trading.Receipt{}, err // as it is: its type is its name in the state machine
+			return trading.Receipt{}, err // unwrapped: the state machine matches the name of its type
 		}
 		log.InfoContext(ctx, "traded", "side", r.Type, "symbol", r.Symbol, "price", r.Price, "qty", r.Qty, "id", r.ID)
 		return r, nil
