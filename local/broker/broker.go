@@ -1,6 +1,6 @@
-// Package broker stands in for Alpaca on this machine: an HTTP server that keeps the rules
-// of its trading and market data API, as far as the functions use them, and that can be
-// told to be closed, short of money or shares, overloaded or broken.
+// Package broker stands in for Alpaca on this machine: an HTTP server that follows the rules
+// of Alpaca's trading and market data API, as far as the functions use them. It can be
+// configured to be closed, short of money or shares, overloaded or broken.
 //
 // Where the rules come from:
 //   - Paths, fields, methods, and null for the snapshot of an unknown symbol: the source and
@@ -24,8 +24,8 @@
 //   - 422 for an order that can't be cancelled any more: the same as Alpaca documents it; it
 //     has been seen to answer 204, user-docs#150.
 //
-// The code 42910000 and the words of 401, of an unknown asset and of an unknown order are
-// what users of the API write down. In which order Alpaca looks at its rules nobody does:
+// The code 42910000 and the messages of 401, of an unknown asset and of an unknown order are
+// reported by users of the API. In which order Alpaca checks its rules is documented nowhere:
 // see Config.IDsLast.
 package broker
 
@@ -44,7 +44,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// The keys that a broker takes unless it is told others. They open nothing else.
+// The keys that a broker accepts by default. They are valid nowhere else.
 const (
 	KeyID     = "local-key-id"
 	SecretKey = "local-secret-key"
@@ -83,12 +83,12 @@ type Config struct {
 	Shares      *int             // held of every stock at first; nil for any number
 	Reserved    int              // of these, held for other orders
 
-	Lag               time.Duration // until what is Late is done
-	Looks             int           // at an order, until it has ended; negative: it waits to be cancelled
-	IDsLast           bool          // whether an id is new is looked at after all else, not before
+	Lag               time.Duration // until a request that is Late is carried out
+	Looks             int           // requests for an order until it has ended; negative: it stays open until it is cancelled
+	IDsLast           bool          // check last, not first, whether a client order id is new
 	RequestsPerMinute int           // 0 for any number
 
-	// Disturb says what goes wrong with a request; nil for nothing.
+	// Disturb chooses the fault of a request; none if nil.
 	Disturb func(Request) Fault
 	Now     func() time.Time // time.Now if nil
 }
@@ -124,7 +124,7 @@ const (
 	ReplyLost         // done, and a reply that breaks off
 	Held              // done, and no reply for as long as the client waits
 	Late              // a reply that breaks off, and done only after Config.Lag
-	Poor              // refused for want of buying power or shares
+	Poor              // refused for lack of buying power or shares
 	Denied            // refused for the keys
 	Overlooked        // refused as unknown, whether it is or not
 )
@@ -151,7 +151,7 @@ type Server struct {
 	mu       sync.Mutex
 	config   Config
 	orders   []*Order
-	late     []func()       // what is still to be done
+	late     []func()       // requests that are still to be carried out
 	traded   map[string]int // shares, by symbol: bought less sold
 	window   time.Time      // the minute that requests are counted in
 	requests int
@@ -192,17 +192,17 @@ func (s *Server) Settle() {
 	}
 }
 
-// Orders are those that were accepted, in their order.
-func (s *Server) Orders() (list []Order) {
+// Orders returns the orders that were accepted, the oldest first.
+func (s *Server) Orders() (orders []Order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.orders {
-		list = append(list, *o)
+		orders = append(orders, *o)
 	}
-	return list
+	return orders
 }
 
-// answer is what a request gets: a status and a body of JSON.
+// answer is the reply to a request: a status and a body of JSON.
 type answer struct {
 	status int
 	body   any
@@ -263,7 +263,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a.body)
 }
 
-// answer serves a request, or refuses to before it is looked at.
+// answer serves a request, or refuses it unseen.
 func (s *Server) answer(r *http.Request, serve func() answer, fault Fault) (answer, map[string]string) {
 	if fault == Denied || r.Header.Get("APCA-API-KEY-ID") != s.config.KeyID || r.Header.Get("APCA-API-SECRET-KEY") != s.config.SecretKey {
 		return answer{http.StatusUnauthorized, map[string]string{"message": "unauthorized."}}, nil
@@ -291,7 +291,7 @@ func (s *Server) answer(r *http.Request, serve func() answer, fault Fault) (answ
 	return serve(), header
 }
 
-// count counts the requests of a minute, and says so in the headers of every answer.
+// count counts the requests of a minute and returns the headers that say how many are left.
 func (s *Server) count(exhausted bool) (header map[string]string, exceeded bool) {
 	limit := s.config.RequestsPerMinute
 	if limit == 0 && !exhausted {
@@ -423,20 +423,19 @@ type placement struct {
 }
 
 func (s *Server) place(p placement) answer {
-	unique := func() *answer {
+	unique := func() answer {
 		if s.order(func(o *Order) bool { return o.ClientOrderID == p.ClientOrderID }) == nil {
-			return nil
+			return answer{}
 		}
-		a := refusal(http.StatusUnprocessableEntity, 40010001, "client_order_id must be unique")
-		return &a
+		return refusal(http.StatusUnprocessableEntity, 40010001, "client_order_id must be unique")
 	}
-	rules := []func() *answer{unique, p.invalid, func() *answer { return s.unaffordable(p) }}
+	rules := []func() answer{unique, p.validate, func() answer { return s.afford(p) }}
 	if s.config.IDsLast {
 		rules = append(rules[1:], unique)
 	}
 	for _, rule := range rules {
-		if a := rule(); a != nil {
-			return *a
+		if a := rule(); a.status != 0 {
+			return a
 		}
 	}
 	stock, ok := s.config.Stock(p.Symbol)
@@ -457,61 +456,56 @@ func (s *Server) place(p placement) answer {
 	return answer{http.StatusOK, o.encode()}
 }
 
-// invalid is the refusal of a request that is none, of the kind that is used here: a limit
-// order, immediate or cancel, in whole ticks.
-func (p placement) invalid() *answer {
-	refuse := func(code int, message string) *answer {
-		a := refusal(http.StatusUnprocessableEntity, code, message)
-		return &a
-	}
+// validate refuses what is not the kind of order that is used here: a limit order,
+// immediate or cancel, in whole ticks. The answer is empty if it is.
+func (p placement) validate() answer {
+	invalid := func(code int, message string) answer { return refusal(http.StatusUnprocessableEntity, code, message) }
 	switch {
 	case p.Qty == nil || !p.Qty.IsPositive():
-		return refuse(40010001, "qty must be > 0")
+		return invalid(40010001, "qty must be > 0")
 	case p.Side != "buy" && p.Side != "sell":
-		return refuse(40010001, "invalid side")
+		return invalid(40010001, "invalid side")
 	case p.Type != "limit":
-		return refuse(40010001, "invalid order type")
+		return invalid(40010001, "invalid order type")
 	case p.TimeInForce != "ioc":
-		return refuse(40010001, "invalid time_in_force")
+		return invalid(40010001, "invalid time_in_force")
 	case p.LimitPrice == nil:
-		return refuse(40010001, "limit orders require a limit price")
+		return invalid(40010001, "limit orders require a limit price")
 	case !p.LimitPrice.IsPositive():
-		return refuse(40010001, "limit price must be > 0")
+		return invalid(40010001, "limit price must be > 0")
 	case len(p.ClientOrderID) > 128:
-		return refuse(40010001, "client_order_id must be no more than 128 characters")
+		return invalid(40010001, "client_order_id must be no more than 128 characters")
 	}
 	places := int32(2)
 	if p.LimitPrice.LessThan(decimal.NewFromInt(1)) {
 		places = 4
 	}
 	if !p.LimitPrice.Equal(p.LimitPrice.Truncate(places)) {
-		return refuse(42210000, fmt.Sprintf("invalid limit_price %s. sub-penny increment does not fulfill minimum pricing criteria", p.LimitPrice))
+		return invalid(42210000, fmt.Sprintf("invalid limit_price %s. sub-penny increment does not fulfill minimum pricing criteria", p.LimitPrice))
 	}
-	return nil
+	return answer{}
 }
 
-// unaffordable is the refusal of what the account has no money or no shares for. A sale
-// without any shares is a short sale, unless it says that it closes a position.
-func (s *Server) unaffordable(p placement) *answer {
-	var a answer
+// afford refuses what the account has not enough money or shares for. A sale without any
+// shares is a short sale, unless it says that it closes a position. The answer is empty if
+// there is enough.
+func (s *Server) afford(p placement) answer {
 	cost := p.LimitPrice.Mul(*p.Qty)
 	held := s.held(p.Symbol)
 	available := held - s.config.Reserved
 	switch power := s.config.BuyingPower; {
 	case p.Side == "buy" && power != nil && cost.GreaterThan(*power):
-		a = refusal(http.StatusForbidden, 40310000, "insufficient buying power", "buying_power", power.String(), "cost_basis", cost.String())
+		return refusal(http.StatusForbidden, 40310000, "insufficient buying power", "buying_power", power.String(), "cost_basis", cost.String())
 	case p.Side == "sell" && held <= 0 && p.Intent == "sell_to_close":
-		a = refusal(http.StatusUnprocessableEntity, 42210000, "position intent mismatch, inferred: sell_to_open, specified: sell_to_close")
+		return refusal(http.StatusUnprocessableEntity, 42210000, "position intent mismatch, inferred: sell_to_open, specified: sell_to_close")
 	case p.Side == "sell" && held > 0 && p.Qty.GreaterThan(decimal.NewFromInt(int64(available))):
-		a = refusal(http.StatusForbidden, 40310000, fmt.Sprintf("insufficient qty available for order (requested: %s, available: %d)", p.Qty, available),
+		return refusal(http.StatusForbidden, 40310000, fmt.Sprintf("insufficient qty available for order (requested: %s, available: %d)", p.Qty, available),
 			"symbol", p.Symbol, "existing_qty", strconv.Itoa(held), "available", strconv.Itoa(available), "held_for_orders", strconv.Itoa(s.config.Reserved))
-	default:
-		return nil
 	}
-	return &a
+	return answer{}
 }
 
-// match says how much of an order is filled at once, and at which price.
+// match returns how many shares of an order are filled at once, and at which price.
 func (s Stock) match(o *Order, closed bool) (qty, price decimal.Decimal) {
 	price = decimal.NewFromFloat(s.Latest)
 	if s.Trades != 0 {
@@ -526,7 +520,7 @@ func (s Stock) match(o *Order, closed bool) (qty, price decimal.Decimal) {
 	return o.Qty, price
 }
 
-// look brings an order nearer to its end.
+// look counts a request for an order, which ends it sooner or later.
 func (o *Order) look() {
 	if o.Status == "pending_cancel" {
 		o.end()

@@ -19,8 +19,8 @@ import (
 // maxBody is larger than any request that AWS would take.
 const maxBody = 2 << 20
 
-// guard lets nobody in but programs on this machine that mean this endpoint: a page in
-// a browser sends an Origin, and a rebound DNS name stands in Host.
+// guard admits only programs on this machine that mean this endpoint. Pages in a browser are
+// rejected by the Origin that they send, and rebound DNS names by the Host.
 func (s *System) guard(address net.Addr) http.Handler {
 	port := address.(*net.TCPAddr).Port
 	hosts := []string{fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("localhost:%d", port)}
@@ -75,8 +75,8 @@ func readCall(r *http.Request) (c call, err error) {
 	return c, nil
 }
 
-// operations are the calls that the endpoint serves, each with the IAM action that it
-// takes where that is not its own name.
+// operations are the calls that the endpoint serves, each with the IAM action that allows
+// it, if that has another name.
 var operations = map[string]map[string]string{
 	"states": {
 		"StartExecution": "", "DescribeExecution": "", "ListExecutions": "", "GetExecutionHistory": "", "StopExecution": "",
@@ -102,7 +102,7 @@ func (s *System) resource(c call) string {
 		if arn := text("executionArn"); arn != "" {
 			return arn
 		}
-		return s.machineARN // a token, too, is the state machine's
+		return s.machineARN // which a task token belongs to as well
 	case "sqs":
 		name := text("QueueUrl") + text("QueueName")
 		return fmt.Sprintf("arn:aws:sqs:%s:%s:%s", Region, AccountID, name[strings.LastIndex(name, "/")+1:])
@@ -122,7 +122,7 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	token := r.Header.Get("X-Amz-Security-Token")
 	if s.token != "" && !same(token, s.token) && !s.secrets.admits(token) {
-		c.fail(w, http.StatusForbidden, "UnrecognizedClientException", "this run trades with somebody's account, so it wants the AWS_SESSION_TOKEN that it has printed")
+		c.fail(w, http.StatusForbidden, "UnrecognizedClientException", "this run trades with a real account, so that requests need the AWS_SESSION_TOKEN that it has printed")
 		return
 	}
 	action, ok := operations[c.service][c.operation]
@@ -133,7 +133,7 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	if action == "" {
 		action = c.operation
 	}
-	if c.service != "sts" { // which everybody may ask who they are
+	if c.service != "sts" { // anybody may ask who they are
 		if err := s.principals.authorize(c.accessKey, c.service+":"+action, s.resource(c)); err != nil {
 			status := http.StatusForbidden
 			if c.service == "states" || c.service == "secretsmanager" {

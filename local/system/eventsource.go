@@ -17,8 +17,8 @@ import (
 // pollers is how many batches are served at once; Lambda begins with five.
 const pollers = 5
 
-// eventSourceMapping is Lambda's poller of the queue. It works with the permissions of
-// the function's role.
+// eventSourceMapping polls the queue for the function, as Lambda does, with the permissions
+// of the function's role.
 type eventSourceMapping struct {
 	system    *System
 	client    *sqs.Client
@@ -81,8 +81,8 @@ func (m *eventSourceMapping) poll(ctx context.Context) {
 	}
 }
 
-// serveBatch reports whether there was one. What goes wrong leaves its messages on the
-// queue, to be served again after their visibility timeout.
+// serveBatch serves one batch and reports whether there was one. If it fails, the messages
+// stay on the queue and become visible again after their visibility timeout.
 func (m *eventSourceMapping) serveBatch(ctx context.Context) bool {
 	// Lambda looks at the queue's attributes to choose how many pollers it needs.
 	if _, err := m.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
@@ -161,7 +161,7 @@ func (m *eventSourceMapping) invoke(ctx context.Context, messages []types.Messag
 	return kept, nil
 }
 
-// failed logs what went wrong; the end of the run is nothing wrong.
+// failed logs what went wrong, unless the run is ending.
 func (m *eventSourceMapping) failed(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
 		m.system.log("event source mapping", fmt.Appendf(nil, "%s: %v", what, err))

@@ -10,8 +10,9 @@ import (
 	"stocktrading/local/assembly"
 )
 
-// Approver is the access key of the person who decides: it has the stack's approver
-// policy and nothing else. Keys that belong to nobody are an administrator's.
+// Approver is the access key of the person who decides: it has the permissions of the
+// stack's approver policy and no others. A role's access key is its name. Every other key
+// is an administrator's.
 const Approver = "approver"
 
 // statement is an Allow of an identity policy.
@@ -32,7 +33,7 @@ func (l *oneOrMany) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(l))
 }
 
-// principal is somebody whom policies restrict.
+// principal is a caller whom policies restrict.
 type principal struct {
 	holder  string // the construct id of the role or managed policy
 	arn     string
@@ -124,7 +125,7 @@ func (p principals) caller(accessKey string) string {
 	return cmp.Or(p.byAccessKey[accessKey].arn, fmt.Sprintf("arn:aws:iam::%s:user/%s", AccountID, cmp.Or(accessKey, "anonymous")))
 }
 
-// authorize says, as IAM would, what a caller may not do. The caller is an access key or a role's ARN.
+// authorize returns the error of IAM if a caller, an access key or a role's ARN, lacks a permission.
 func (p principals) authorize(caller, action, resource string) error {
 	principal, ok := p.byAccessKey[p.accessKey(caller)]
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// secrets is Secrets Manager. What it has is somebody's own, and the endpoint is open to
-// every program of this machine: so it answers those alone that have the session token of
-// the functions, whatever access key they call with.
+// secrets is Secrets Manager. Its values may be a person's own keys, and every program on
+// this machine can reach the endpoint. So it answers only requests with the functions'
+// session token, whatever their access key.
 type secrets struct {
 	values map[string]string // by ARN
 	token  string
@@ -20,12 +20,12 @@ func newSecrets(values map[string]string) secrets {
 	return secrets{values: values, token: rand.Text()}
 }
 
-// admits tells whether a token is the functions'.
+// admits reports whether a token is the functions'.
 func (s secrets) admits(token string) bool { return same(token, s.token) }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// serve answers GetSecretValue, of which only the current version is there.
+// serve answers GetSecretValue. A secret has only its current version.
 func (s secrets) serve(w http.ResponseWriter, c call, token string) {
 	if !s.admits(token) {
 		c.fail(w, http.StatusBadRequest, "AccessDeniedException", "on this machine only the functions of the stack may read a secret")

@@ -36,8 +36,8 @@ const (
 )
 
 // requestTime is how long a request may take to arrive, its body included; the reply may
-// take longer. A connection may be idle for longer than the AWS SDKs leave theirs: if the
-// endpoint ended it first, the next request could be under way.
+// take longer. Idle connections stay open for longer than the AWS SDKs keep theirs: if the
+// endpoint closed one first, the next request could be on its way.
 var requestTime = 10 * time.Second
 
 const idleTime = 2 * time.Minute
@@ -56,9 +56,9 @@ type Config struct {
 	Secrets     map[string]string
 	Environment map[string]string
 
-	// Token is what every request to the endpoint has to show as its session token, as
-	// AWSConfig and the functions do. Without one the endpoint serves every user of this
-	// machine.
+	// Token is the session token that every request to the endpoint needs. AWSConfig has it;
+	// the functions have one of their own. If it is empty, the endpoint serves every user of
+	// this machine.
 	Token string
 
 	// Optional observers. The first two are called from one goroutine at a time.
@@ -261,7 +261,7 @@ func (s *System) startEngine(ctx context.Context, c Config, machine assembly.Res
 	return err
 }
 
-// Close ends every process and connection of the system.
+// Close ends all processes and connections of the system.
 func (s *System) Close() error {
 	s.stop()
 	var errs []error
