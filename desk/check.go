@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"stocktrading/desk/decision"
 	"stocktrading/desk/teststate"
 	"stocktrading/lambdas/trading"
 )
@@ -21,21 +22,21 @@ func (*check) execution() string { return "" }
 func (*check) check() error      { return nil }
 
 func (*check) run(ctx context.Context, s session) error {
-	tell := func(ok bool, sentence string) {
+	say := func(ok bool, sentence string) {
 		mark := "✓"
 		if !ok {
 			mark = "✗"
 		}
-		fmt.Fprintln(s.stdout, mark, sentence)
+		fmt.Fprintln(s.stdout, mark, decision.Fold(sentence, "  ", s.terminal.Width))
 	}
-	if err := s.desk.Check(ctx, tell); err != nil {
+	if err := s.desk.Check(ctx, say); err != nil {
 		return err
 	}
-	return compare(ctx, s, tell)
+	return compare(ctx, s, say)
 }
 
 // compare holds the local engine against AWS's interpreter, by the definition that is deployed.
-func compare(ctx context.Context, s session, tell func(bool, string)) error {
+func compare(ctx context.Context, s session, say func(bool, string)) error {
 	api, ok := s.client.(teststate.API)
 	if !ok {
 		return nil
@@ -55,11 +56,11 @@ func compare(ctx context.Context, s session, tell func(bool, string)) error {
 		return err
 	}
 	for _, difference := range result.Differences {
-		tell(false, trading.OneLine(difference, 2000))
+		say(false, trading.OneLine(difference, 2000))
 	}
 	if n := len(result.Differences); n > 0 {
 		return fmt.Errorf("the local engine differs from AWS's interpreter in %d of %d steps", n, result.Steps)
 	}
-	tell(true, fmt.Sprintf("AWS's interpreter takes the %d steps of %d paths as the local engine does.", result.Steps, result.Paths))
+	say(true, fmt.Sprintf("AWS's interpreter takes the %d steps of %d paths as the local engine does.", result.Steps, result.Paths))
 	return nil
 }

@@ -75,7 +75,7 @@ func (c *log) run(ctx context.Context, s session) error {
 		}
 		trades, page = append(trades, more...), next
 		if show != nil {
-			show(len(trades), len(trades))
+			show(len(trades), 0)
 		}
 	}
 	clear()

@@ -149,7 +149,7 @@ func writeJSON[T any](out io.Writer, list []T) error {
 const patience = 500 * time.Millisecond
 
 // progress returns a function that shows on one line of a terminal how far a list has
-// come, and one that takes the line away.
+// come, of a total that may be unknown (0), and one that takes the line away.
 func progress(w world) (show func(done, total int), clear func()) {
 	if !w.isTerminal(w.stderr) {
 		return nil, func() {}
@@ -160,6 +160,9 @@ func progress(w world) (show func(done, total int), clear func()) {
 			return
 		}
 		line := fmt.Sprintf("Reading executions: %d of %d", done, total)
+		if total == 0 {
+			line = fmt.Sprintf("Reading executions: %d found", done)
+		}
 		fmt.Fprintf(w.stderr, "\r%s", line) // no shorter than the one before
 		width = len(line)
 	}
