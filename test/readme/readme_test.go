@@ -163,11 +163,12 @@ for file in $(ls -A); do
 	esac
 done`
 
-var everyTest = flag.Bool("every-test", false, "after the recipes run every test but this package's, as .ci/run does; it takes minutes")
+var everyTest = flag.Bool("every-test", false, "after the recipes run a trade and every test but this package's, as .ci/run does; it takes minutes")
 
 // Whoever follows the recipes of docs/make-it-yours.md to the letter ends with a system that
-// does what they say, and with green tests: those of the template, and with -every-test all. Each patch can be applied by itself; here all are
-// in one copy. One that the project itself has followed already is left out.
+// does what they say, and with green tests: those of the template, and with -every-test all.
+// Each patch can be applied by itself; here all are in one copy. One that the project itself
+// has followed already is left out.
 func TestRecipes(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not installed")
@@ -186,10 +187,11 @@ func TestRecipes(t *testing.T) {
 	for _, patch := range patches {
 		succeed(t, project, env, patch)
 	}
-	succeed(t, project, env, "go test ./test -update")
-	if *everyTest {
-		succeed(t, project, env, "go test $(go list ./... | grep -v test/readme)")
+	succeed(t, project, env, "go build ./desk ./lambdas/... ./local/run && go test ./test -update")
+	if !*everyTest {
+		return
 	}
+	succeed(t, project, env, "go test $(go list ./... | grep -v test/readme)")
 	if out := succeed(t, project, env, "go run ./local -c costCenter=research -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
 		t.Errorf("the new state did not run:\n%s", out)
 	}
