@@ -15,7 +15,7 @@ type check struct{}
 
 // Help is what -h shows of it.
 func (*check) Help() string {
-	return `It tries out a deployment where a person approves and no real money is traded. It needs states:StartExecution on the state machine beside what the desk needs. With states:TestState it also runs every path of the definition on AWS's interpreter with mocked results, which deploys and trades nothing, and compares it with the local engine; this was not tried yet.`
+	return `It tries out a deployment where a person approves and no real money is traded. It needs states:StartExecution on the state machine beside what the desk needs; where fourEyes is true, an administrator runs it, since the approvers' policy denies that call. With states:TestState it also runs every path of the definition on AWS's interpreter with mocked results, which deploys and trades nothing, and compares it with the local engine; this was not tried yet.`
 }
 
 func (*check) execution() string { return "" }

@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stocktrading/stacks/config"
 )
 
 // policies are a role's inline policies: one document for each resource that the role
@@ -59,26 +61,36 @@ func stateMachineService(stack awscdk.Stack) awsiam.IPrincipal {
 }
 
 // addApproverPolicy defines the policy of the people who decide: the calls that the
-// desk makes, on this state machine and its executions, and no others.
-func addApproverPolicy(stack awscdk.Stack, stateMachine awsstepfunctions.StateMachine) {
+// desk makes, on this state machine and its executions, and no others. With four eyes it
+// also keeps them from starting executions, whatever else allows it.
+func addApproverPolicy(stack awscdk.Stack, c config.Config, stateMachine awsstepfunctions.StateMachine) {
 	executions := stack.FormatArn(&awscdk.ArnComponents{
 		Service:      jsii.String("states"),
 		Resource:     jsii.String("execution"),
 		ResourceName: jsii.String(*stateMachine.StateMachineName() + ":*"),
 		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 	})
+	statements := []awsiam.PolicyStatement{
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:   jsii.Strings("states:DescribeStateMachine", "states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"),
+			Resources: &[]*string{stateMachine.StateMachineArn()},
+		}),
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:   jsii.Strings("states:DescribeExecution", "states:GetExecutionHistory"),
+			Resources: &[]*string{executions},
+		}),
+	}
+	if c.FourEyes {
+		versions := jsii.String(*stateMachine.StateMachineArn() + ":*") // and aliases
+		statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Effect:    awsiam.Effect_DENY,
+			Actions:   jsii.Strings("states:StartExecution"),
+			Resources: &[]*string{stateMachine.StateMachineArn(), versions},
+		}))
+	}
 	policy := awsiam.NewManagedPolicy(stack, jsii.String("ApproverPolicy"), &awsiam.ManagedPolicyProps{
 		Description: jsii.String("For the people who decide about trades: see what waits, and answer."),
-		Statements: &[]awsiam.PolicyStatement{
-			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:   jsii.Strings("states:DescribeStateMachine", "states:ListExecutions", "states:SendTaskSuccess", "states:SendTaskFailure"),
-				Resources: &[]*string{stateMachine.StateMachineArn()},
-			}),
-			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:   jsii.Strings("states:DescribeExecution", "states:GetExecutionHistory"),
-				Resources: &[]*string{executions},
-			}),
-		},
+		Statements:  &statements,
 	})
 	awscdk.NewCfnOutput(stack, jsii.String("ApproverPolicyArn"), &awscdk.CfnOutputProps{
 		Description: jsii.String("The policy to attach to the people who decide about trades."),

@@ -101,7 +101,7 @@ func NewStockTrading(scope constructs.Construct, id string, c config.Config) aws
 		ReportBatchItemFailures: jsii.Bool(true),
 	})
 
-	addApproverPolicy(stack, stateMachine)
+	addApproverPolicy(stack, c, stateMachine)
 	addAlarms(stack, c, topic, queue, stateMachine)
 	addOutputs(stack, topic, queue, stateMachine)
 	return stack

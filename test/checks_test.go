@@ -42,6 +42,13 @@ const marketSecret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:alpac
 // onAlpaca is the configuration of a real market.
 var onAlpaca = map[string]any{"market": "alpaca", "marketSecret": marketSecret}
 
+// fourEyes are what approvers are denied under fourEyes=true: starting an execution, by the
+// state machine or by a version or alias of it.
+var fourEyes = []permission{
+	{"ApproverPolicy", "states:StartExecution", "StockTradingStateMachine"},
+	{"ApproverPolicy", "states:StartExecution", "StockTradingStateMachine:*"},
+}
+
 func TestTemplate(t *testing.T) {
 	for _, configuration := range []struct {
 		name     string
@@ -54,6 +61,7 @@ func TestTemplate(t *testing.T) {
 		{"shortest timeout", map[string]any{"approvalTimeout": "1s"}, "human", nil},
 		{"longest timeout", map[string]any{"approvalTimeout": "336h"}, "human", nil},
 		{"simulated market", map[string]any{"market": "simulated"}, "human", nil},
+		{"four eyes", map[string]any{"fourEyes": "true"}, "human", nil},
 		{"alpaca", onAlpaca, "human", "paper"},
 		{"alpaca live", map[string]any{"market": "alpaca", "marketSecret": marketSecret, "marketMode": "live"}, "human", "live"},
 	} {
@@ -69,6 +77,14 @@ func TestTemplate(t *testing.T) {
 			// Which approval it is decides what the checks want, so it is none of theirs.
 			if got := tpl.environment("RequestHumanApproval")["APPROVAL"]; got != configuration.approval {
 				t.Errorf("approval is %v, want %s", got, configuration.approval)
+			}
+			// So do four eyes.
+			want := []permission(nil)
+			if configuration.override["fourEyes"] == "true" {
+				want = fourEyes
+			}
+			if got := tpl.denials(); !slices.Equal(got, want) {
+				t.Errorf("denied is %v, want %v", got, want)
 			}
 			// So does the market.
 			if got := tpl.environment("CheckStockPrice")["MARKET_MODE"]; got != configuration.mode {
@@ -283,12 +299,15 @@ func checkPolicies(tpl template) (found problems) {
 		}
 		for _, document := range documents {
 			for _, s := range statements(document) {
-				if s["Effect"] != "Allow" {
-					found.add("%s: a statement with the effect %v", id, s["Effect"])
+				if effect := s["Effect"]; effect != "Allow" && effect != "Deny" {
+					found.add("%s: a statement with the effect %v", id, effect)
 				}
 				found.onlyKeys(id+": a statement", s, "Effect", "Action", "Resource") // no NotAction and the like
 			}
 		}
+	}
+	if denied := tpl.denials(); len(denied) > 0 && !slices.Equal(denied, fourEyes) {
+		found.add("denied is %v, want nothing or, with four eyes, %v", denied, fourEyes)
 	}
 	for _, p := range tpl.permissions() {
 		if strings.Contains(p.action, "*") {

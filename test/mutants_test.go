@@ -140,7 +140,7 @@ var mutants = []mutant{
 		func(s specimen) { s.statement("BuyStockRole", "logs:PutLogEvents")["NotAction"] = "iam:*" },
 	},
 	{
-		"a permission turned into its opposite", "policies are narrow", "the effect Deny",
+		"a permission turned into its opposite", "policies are narrow", "denied is [{RequestHumanApprovalRole",
 		func(s specimen) { s.statement("RequestHumanApprovalRole", "sns:Publish")["Effect"] = "Deny" },
 	},
 	{
@@ -784,6 +784,26 @@ var marketMutants = []mutant{
 	},
 }
 
+// fourEyesMutants are those of four eyes.
+var fourEyesMutants = []mutant{
+	{
+		"approvers are kept from something else", "policies are narrow", "denied is [{ApproverPolicy states:StopExecution",
+		func(s specimen) {
+			s.statement("ApproverPolicy", "states:StartExecution")["Action"] = "states:StopExecution"
+		},
+	},
+	{
+		"approvers may start by a version's ARN", "policies are narrow", "denied is [{ApproverPolicy states:StartExecution StockTradingStateMachine}], want",
+		func(s specimen) {
+			s.statement("ApproverPolicy", "states:StartExecution")["Resource"] = s.ref("StockTradingStateMachine")
+		},
+	},
+	{
+		"approvers may start", "permissions are the ones used", "ApproverPolicy may states:StartExecution on StockTradingStateMachine, which nothing uses",
+		func(s specimen) { s.statement("ApproverPolicy", "states:StartExecution")["Effect"] = "Allow" },
+	},
+}
+
 // specimen is a template to be changed, with its definition laid open.
 type specimen struct {
 	template
@@ -871,7 +891,7 @@ func (s specimen) statements(construct string) (list []map[string]any) {
 	return append(list, statements(s.of(construct)["PolicyDocument"])...)
 }
 
-// statement is the first that allows an action.
+// statement is the first that names an action.
 func (s specimen) statement(construct, action string) map[string]any {
 	for _, statement := range s.statements(construct) {
 		if slices.Contains(oneOrMany(statement["Action"]), any(action)) {
@@ -927,7 +947,7 @@ func TestMutants(t *testing.T) {
 	for _, of := range []struct {
 		override map[string]any
 		mutants  []mutant
-	}{{nil, mutants}, {onAlpaca, marketMutants}} {
+	}{{nil, mutants}, {onAlpaca, marketMutants}, {map[string]any{"fourEyes": "true"}, fourEyesMutants}} {
 		whole := newSpecimen(t, of.override).put(t)
 		for name, check := range checks { // laying it open and putting it back is no defect
 			if found, panicked := find(check, whole); len(found) > 0 || panicked != nil {
@@ -951,7 +971,7 @@ func TestMutants(t *testing.T) {
 	for name := range finds {
 		t.Errorf("there is no check %q", name)
 	}
-	t.Logf("%d mutants, found by %d checks", len(mutants)+len(marketMutants), len(checks))
+	t.Logf("%d mutants, found by %d checks", len(mutants)+len(marketMutants)+len(fourEyesMutants), len(checks))
 }
 
 // test changes the specimen and wants the checks to find that.

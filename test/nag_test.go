@@ -41,6 +41,7 @@ func TestNag(t *testing.T) {
 		{"automatic", map[string]any{"approval": "automatic"}, map[finding]string{
 			{"StockTrading", "approval=automatic"}: "The app's own warning about what was chosen.",
 		}},
+		{"four eyes", map[string]any{"fourEyes": "true"}, nil},
 		{"alpaca", onAlpaca, nil},
 	} {
 		t.Run(configuration.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ func TestTemplateSnapshot(t *testing.T) {
 		"human":     nil,
 		"automatic": {"approval": "automatic"},
 		"email":     {"approverEmail": "approver@example.com"},
+		"foureyes":  {"fourEyes": "true"},
 		"alpaca":    onAlpaca,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,15 +100,20 @@ func render(value any) string {
 	}
 }
 
-// permission is one action that one role or managed policy allows on one resource.
+// permission is one action that one role or managed policy allows, or denies, on one resource.
 type permission struct{ holder, action, resource string }
 
-// permissions lists every Allow of the template's roles and managed policies, sorted.
-func (tpl template) permissions() []permission {
+// permissions lists what the template's roles and managed policies allow, sorted.
+func (tpl template) permissions() []permission { return tpl.identityPolicies("Allow") }
+
+// denials lists what they deny.
+func (tpl template) denials() []permission { return tpl.identityPolicies("Deny") }
+
+func (tpl template) identityPolicies(effect string) []permission {
 	var list []permission
 	add := func(id string, document any) {
 		for _, s := range statements(document) {
-			if s["Effect"] != "Allow" {
+			if s["Effect"] != effect {
 				continue
 			}
 			for _, action := range oneOrMany(s["Action"]) {

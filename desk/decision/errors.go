@@ -106,6 +106,8 @@ func orARN(arn string) string {
 
 func explainAPI(a action, arn string, err smithy.APIError) error {
 	switch code := err.ErrorCode(); {
+	case strings.HasPrefix(code, "AccessDenied") && a == startExecution && strings.Contains(err.ErrorMessage(), "explicit deny"):
+		return errorf(nil, "you may not call %s on %s, because a policy denies it: with fourEyes=true, who approves may not start; let an administrator run this, without the stack's ApproverPolicy", a, arn)
 	case strings.HasPrefix(code, "AccessDenied") && a == startExecution:
 		return errorf(nil, "you may not call %s on %s, which the stack's ApproverPolicy does not allow: let somebody run this who has that permission beside the policy", a, arn)
 	case strings.HasPrefix(code, "AccessDenied"):

@@ -130,6 +130,11 @@ func TestCheck(t *testing.T) {
 				"✗ you may not call states:DescribeStateMachine on MACHINE" + policy, nothing,
 			}},
 		}},
+		{"four eyes", map[string]any{"fourEyes": "true"}, []test{
+			{name: "an approver", key: system.Approver, want: []string{
+				harmless, "✗ you may not call states:StartExecution on MACHINE, because a policy denies it: with fourEyes=true, who approves may not start; let an administrator run this, without the stack's ApproverPolicy", nothing,
+			}},
+		}},
 		{"automatic", map[string]any{"approval": "automatic"}, []test{
 			{name: "refused", key: checker, want: []string{refused + "Approval: automatic. Market: simulated.", nothing}},
 		}},

@@ -11,3 +11,10 @@ func SetRequestTime(t *testing.T, d time.Duration) {
 	requestTime = d
 	t.Cleanup(func() { requestTime = before })
 }
+
+// AlsoAllow gives the approver what another policy of theirs would allow.
+func (s *System) AlsoAllow(action, resource string) {
+	p := s.principals.byAccessKey[Approver]
+	p.statements = append(p.statements, statement{Effect: "Allow", Action: oneOrMany{action}, Resource: oneOrMany{resource}})
+	s.principals.byAccessKey[Approver] = p
+}

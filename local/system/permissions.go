@@ -15,10 +15,12 @@ import (
 // is an administrator's.
 const Approver = "approver"
 
-// statement is an Allow of an identity policy.
+// statement is one of an identity policy.
 type statement struct {
-	Action   oneOrMany
-	Resource oneOrMany
+	Effect    string
+	Action    oneOrMany
+	Resource  oneOrMany
+	Condition any
 }
 
 // oneOrMany is what IAM writes as a string or a list of strings.
@@ -35,9 +37,9 @@ func (l *oneOrMany) UnmarshalJSON(data []byte) error {
 
 // principal is a caller whom policies restrict.
 type principal struct {
-	holder  string // the construct id of the role or managed policy
-	arn     string
-	allowed []statement
+	holder     string // the construct id of the role or managed policy
+	arn        string
+	statements []statement
 }
 
 // principals are those of the stack.
@@ -47,22 +49,7 @@ type principals struct {
 }
 
 type policyDocument struct {
-	Statement []struct {
-		Effect    string
-		Condition any
-		statement
-	}
-}
-
-func (d policyDocument) allowed(holder string) ([]statement, error) {
-	var allowed []statement
-	for _, s := range d.Statement {
-		if s.Effect != "Allow" || s.Condition != nil {
-			return nil, fmt.Errorf("policy of %s: the local run understands Allow without conditions only", holder)
-		}
-		allowed = append(allowed, s.statement)
-	}
-	return allowed, nil
+	Statement []statement
 }
 
 func readPrincipals(stack *assembly.Stack, deny func(holder, action, resource string) bool) (principals, error) {
@@ -70,11 +57,12 @@ func readPrincipals(stack *assembly.Stack, deny func(holder, action, resource st
 	add := func(key, arn string, r assembly.Resource, documents ...policyDocument) error {
 		p := principal{holder: constructID(r), arn: arn}
 		for _, d := range documents {
-			allowed, err := d.allowed(r.LogicalID)
-			if err != nil {
-				return err
+			for _, s := range d.Statement {
+				if s.Effect != "Allow" && s.Effect != "Deny" || s.Condition != nil {
+					return fmt.Errorf("policy of %s: the local run understands Allow and Deny without conditions only", r.LogicalID)
+				}
+				p.statements = append(p.statements, s)
 			}
-			p.allowed = append(p.allowed, allowed...)
 		}
 		all.byAccessKey[key] = p
 		return nil
@@ -131,10 +119,18 @@ func (p principals) authorize(caller, action, resource string) error {
 	if !ok {
 		return nil
 	}
-	for _, s := range principal.allowed {
-		if matches(s.Action, action) && matches(s.Resource, resource) && (p.deny == nil || !p.deny(principal.holder, action, resource)) {
-			return nil
+	allowed := false
+	for _, s := range principal.statements {
+		switch {
+		case !matches(s.Action, action) || !matches(s.Resource, resource):
+		case s.Effect == "Deny":
+			return fmt.Errorf("User: %s is not authorized to perform: %s on resource: %s with an explicit deny in an identity-based policy", principal.arn, action, resource)
+		case p.deny == nil || !p.deny(principal.holder, action, resource):
+			allowed = true
 		}
+	}
+	if allowed {
+		return nil
 	}
 	return fmt.Errorf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", principal.arn, action, resource, action)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"stocktrading/desk/decision"
@@ -89,6 +90,30 @@ func TestAblation(t *testing.T) {
 						t.Error("nothing failed without it: nothing uses it")
 					}
 				})
+			}
+		})
+	}
+}
+
+// With four eyes an approver may not start an execution, whatever other policies they have,
+// and may decide as before. Without, such a policy counts.
+func TestFourEyes(t *testing.T) {
+	for _, test := range []struct{ fourEyes, denied string }{
+		{"true", " on resource: ARN with an explicit deny in an identity-based policy"},
+		{"false", ""},
+	} {
+		t.Run(test.fourEyes, func(t *testing.T) {
+			r := start(t, map[string]any{"fourEyes": test.fourEyes}, nil)
+			approver := sfn.NewFromConfig(r.AWSConfig(system.Approver))
+			arn := r.StateMachineARN()
+			r.AlsoAllow("states:*", "*")
+			_, err := approver.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: &arn})
+			if want := strings.ReplaceAll(test.denied, "ARN", arn); (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("with another policy that allows it: %v, want %q", err, want)
+			}
+			wait := r.waiting(t, r.startExecution(t, `{}`))
+			if _, err := r.desk.Decide(t.Context(), wait, decision.Decline, ""); err != nil {
+				t.Errorf("decide: %v", err)
 			}
 		})
 	}

@@ -54,6 +54,7 @@ type Config struct {
 	Approval        Approval
 	ApproverEmail   string // subscribed to the topic if not empty
 	ApprovalTimeout time.Duration
+	FourEyes        bool // who may approve may not start an execution
 	Market          Market
 	MarketMode      MarketMode // of a real market; empty for the simulated one
 	MarketSecret    string     // the ARN of the secret that a real market's keys are in
@@ -105,6 +106,10 @@ var keys = []struct {
 		c.ApprovalTimeout = d
 		return err == nil && d == d.Truncate(time.Second) && d >= MinApprovalTimeout && d <= MaxApprovalTimeout
 	}},
+	{"fourEyes", `"true" or "false"`, func(c *Config, value string) bool {
+		c.FourEyes = value == "true"
+		return c.FourEyes || value == "false"
+	}},
 	{"market", `"simulated" or "alpaca"`, func(c *Config, value string) bool {
 		c.Market = Market(value)
 		return c.Market == SimulatedMarket || c.Market == AlpacaMarket
@@ -155,6 +160,8 @@ func (c Config) normalize() (Config, error) {
 		return Config{}, errors.New("context key marketSecret is of a real market: it goes with market=alpaca only")
 	case c.Market == AlpacaMarket && c.MarketSecret == "":
 		return Config{}, errors.New("market=alpaca needs the context key marketSecret: the ARN of the secret that Alpaca's keys are in")
+	case c.FourEyes && c.Approval == AutomaticApproval:
+		return Config{}, errors.New("fourEyes=true does not go with approval=automatic: nobody approves there who could be kept from starting")
 	case c.MarketMode == LiveMode && c.Approval == AutomaticApproval:
 		return Config{}, errors.New("marketMode=live does not go with approval=automatic: nothing trades with real money that nobody has approved")
 	case c.Market == AlpacaMarket && c.MarketMode == "":

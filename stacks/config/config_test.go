@@ -76,6 +76,10 @@ func TestFromContext(t *testing.T) {
 		{"alpaca", map[string]any{"market": "alpaca", "marketSecret": secret}, alpaca(config.PaperMode, config.HumanApproval), ""},
 		{"alpaca on paper", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "paper"}, alpaca(config.PaperMode, config.HumanApproval), ""},
 		{"alpaca live", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "live"}, alpaca(config.LiveMode, config.HumanApproval), ""},
+		{"four eyes", map[string]any{"fourEyes": "true"}, fourEyes(), ""},
+		{"not four eyes", map[string]any{"fourEyes": "false"}, config.Default(), ""},
+		{"neither", map[string]any{"fourEyes": "yes"}, config.Config{}, `context key fourEyes is "yes", want "true" or "false"`},
+		{"four eyes, and nobody asked", map[string]any{"fourEyes": "true", "approval": "automatic"}, config.Config{}, "fourEyes=true does not go with approval=automatic"},
 		{"alpaca on paper, and nobody asked", map[string]any{"market": "alpaca", "marketSecret": secret, "approval": "automatic"}, alpaca(config.PaperMode, config.AutomaticApproval), ""},
 		{"alpaca live, and nobody asked", map[string]any{"market": "alpaca", "marketSecret": secret, "marketMode": "live", "approval": "automatic"}, config.Config{}, "marketMode=live does not go with approval=automatic"},
 		{"alpaca without a secret", map[string]any{"market": "alpaca"}, config.Config{}, "market=alpaca needs the context key marketSecret"},
@@ -135,4 +139,10 @@ func TestPartition(t *testing.T) {
 			t.Errorf("%q is in %s, want %s", region, got, want)
 		}
 	}
+}
+
+func fourEyes() config.Config {
+	c := config.Default()
+	c.FourEyes = true
+	return c
 }
