@@ -21,8 +21,7 @@ func success(token string) SendTaskSuccessInput {
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	tokens := make(sender, 1)
-	catch := `"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Caught"}],`
-	e := launch(t, oneTask(wait, waitForToken+catch), tokens.run)
+	e := share(t, "wait-caught", tokens.run)
 	long := func(n int) string { return strings.Repeat("é", n) }
 	tests := []struct {
 		name   string
@@ -98,7 +97,7 @@ func TestAnswers(t *testing.T) {
 func TestTokenOfAnotherAttempt(t *testing.T) {
 	t.Parallel()
 	tokens := make(sender, 1)
-	e := launch(t, oneTask(wait, waitForToken+retryAll), tokens.run)
+	e := share(t, "wait-retried", tokens.run)
 	arn := begin(t, e, `{}`)
 	first := <-tokens
 	if err := e.SendTaskFailure(SendTaskFailureInput{TaskToken: first}); err != nil {
@@ -122,7 +121,7 @@ func TestTokenOfAnotherAttempt(t *testing.T) {
 func TestOneAnswerWins(t *testing.T) {
 	t.Parallel()
 	tokens := make(sender, 1)
-	e := launch(t, oneTask(wait, waitForToken), tokens.run)
+	e := share(t, "wait", tokens.run)
 	for range 50 {
 		arn := begin(t, e, `{}`)
 		token := <-tokens
@@ -152,9 +151,7 @@ func TestAnswersAgainstTheTimeout(t *testing.T) {
 	t.Parallel()
 	const executions = 60
 	tokens := make(sender, executions)
-	e := launch(t, oneTask(wait, `"TimeoutSeconds":1,`+waitForToken), func(ctx context.Context, task Task) (json.RawMessage, error) {
-		return tokens.run(ctx, task)
-	})
+	e := share(t, "wait-1-second", tokens.run)
 	start := time.Now()
 	arns := map[string]string{}
 	for range executions {
@@ -185,7 +182,7 @@ func TestAnswersAgainstTheTimeout(t *testing.T) {
 func TestAnswerWhileSending(t *testing.T) {
 	t.Parallel()
 	tokens, sent := make(chan string), make(chan bool)
-	e := launch(t, oneTask(wait, waitForToken), func(ctx context.Context, task Task) (json.RawMessage, error) {
+	e := share(t, "wait", func(ctx context.Context, task Task) (json.RawMessage, error) {
 		tokens <- task.Token
 		<-sent
 		return nil, ctx.Err()
@@ -204,7 +201,7 @@ func TestAnswerWhileSending(t *testing.T) {
 func TestSendingFails(t *testing.T) {
 	t.Parallel()
 	tokens := make(chan string, 1)
-	e := launch(t, oneTask(wait, waitForToken), func(_ context.Context, task Task) (json.RawMessage, error) {
+	e := share(t, "wait", func(_ context.Context, task Task) (json.RawMessage, error) {
 		tokens <- task.Token
 		return nil, &Error{"SQS.QueueDoesNotExistException", "gone"}
 	})
@@ -219,7 +216,7 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	ended := make(chan bool, 1)
 	tokens := make(chan string, 1)
-	e := launch(t, oneTask(wait, waitForToken+retryAll+catchAll), func(ctx context.Context, task Task) (json.RawMessage, error) {
+	e := share(t, "wait-all", func(ctx context.Context, task Task) (json.RawMessage, error) {
 		tokens <- task.Token
 		<-ctx.Done()
 		ended <- true
@@ -253,8 +250,7 @@ func TestStop(t *testing.T) {
 func TestStopBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	retry := `"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":100}],`
-	e := launch(t, oneTask(wait, waitForToken+retry+catchAll), func(context.Context, Task) (json.RawMessage, error) {
+	e := share(t, "wait-retried-late", func(context.Context, Task) (json.RawMessage, error) {
 		attempts.Add(1)
 		return nil, &Error{"E", ""}
 	})

@@ -109,7 +109,23 @@ function interpreter(validate) {
   }
 }
 
+// prepare returns a definition's states as this bridge evaluates them. It reads every intrinsic function, and throws a
+// text for people if AWS would refuse one.
+function prepare(definition) {
+  const states = parse(definition).States ?? {};
+  for (const state of Object.values(states)) {
+    for (const field of ['Parameters', 'ResultSelector']) {
+      if (field in state) state[field] = template(state[field]);
+    }
+    for (const field of ['ErrorPath', 'CausePath']) {
+      if (field in state) state[field] = call(state[field]);
+    }
+  }
+  return states;
+}
+
 async function load({ definition, validate, retryMs }) {
+  const prepared = prepare(definition); // before the interpreter is loaded, which takes longer
   const { StateMachine, paths } = interpreter(validate);
   StatesTimeoutError = await timeoutErrorOf(StateMachine);
   machine = new StateMachine(JSON.parse(definition), { validationOptions: { noValidate: !validate } }); // throws a text for people
@@ -118,14 +134,9 @@ async function load({ definition, validate, retryMs }) {
   ({ JSONPath } = paths);
   paths.JSONPath = look;
 
-  const kept = parse(definition).States;
   for (const [name, state] of Object.entries(States)) {
-    if ('Result' in state) state.Result = kept[name].Result;
-    for (const field of ['Parameters', 'ResultSelector']) {
-      if (field in state) state[field] = template(kept[name][field]);
-    }
-    for (const field of ['ErrorPath', 'CausePath']) {
-      if (field in state) state[field] = call(state[field]);
+    for (const field of ['Result', 'Parameters', 'ResultSelector', 'ErrorPath', 'CausePath']) {
+      if (field in state) state[field] = prepared[name][field];
     }
     if (state.Choices) state.Choices = state.Choices.map(rule);
   }

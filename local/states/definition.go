@@ -57,6 +57,9 @@ func parseDefinition(text []byte) (definition, error) {
 
 // unsupported names the first feature of a state that the interpreter ignores or gets wrong.
 func unsupported(state map[string]any) string {
+	if state == nil {
+		return "null"
+	}
 	if t := state["Type"]; t == "Map" || t == "Parallel" {
 		return fmt.Sprintf("the Type %s", t)
 	}

@@ -1,9 +1,9 @@
-// Package states is AWS Step Functions on this machine, for one Standard state machine in JSONPath.
+// Package states runs one Standard state machine on this machine, as AWS Step Functions would run it in the cloud.
 //
-// The definition is interpreted by npm's aws-local-stepfunctions, in one Node process that bridge.mjs runs for all
-// executions. This package starts it, has the tasks performed, keeps the executions with their histories as AWS would
-// record them, and serves them through AWS's own protocol (Engine.ServeHTTP). What the interpreter does otherwise than
-// AWS is corrected by the bridge, or refused by Start.
+// An npm package, aws-local-stepfunctions, interprets the definition in a Node process (bridge.mjs). This package starts
+// that process, performs the tasks it asks for, records the history of each execution as AWS would, and answers the
+// Step Functions API (Engine.ServeHTTP), so that the AWS SDKs and the AWS CLI work on it unchanged. Where the interpreter
+// differs from AWS, the bridge corrects it or Start rejects the definition. Definitions use JSONPath.
 package states
 
 import (
@@ -110,8 +110,8 @@ var machineARN = regexp.MustCompile(`^arn:(aws[a-z-]*):states:([a-z0-9-]+):(\d{1
 // wait keeps it from reading its stdin.
 const stopPatience = 10 * time.Second
 
-// Start starts the interpreter and has it validate the definition, unless it is known to be valid. The context bounds the
-// start alone: the engine runs until Close, or until its Node process dies (see Done).
+// Start starts the interpreter and has it validate the definition, unless it has passed validation before. The context
+// bounds the start alone: the engine runs until Close, or until its Node process dies (see Done).
 func Start(ctx context.Context, c Config) (*Engine, error) {
 	arn := machineARN.FindStringSubmatch(c.ARN)
 	if arn == nil || arn[4] != c.Name {
@@ -161,10 +161,10 @@ func (e *Engine) start(ctx context.Context) error {
 	e.observe = newObserver(e.config.Observe)
 	loaded := make(chan error, 1)
 	go e.read(stdout, loaded)
-	known := e.known()
+	marker := e.validMarker()
 	validate := true
-	if known != "" {
-		_, err := os.Stat(known)
+	if marker != "" {
+		_, err := os.Stat(marker)
 		validate = err != nil
 	}
 	e.send(command{
@@ -183,14 +183,15 @@ func (e *Engine) start(ctx context.Context) error {
 		e.Close()
 		return err
 	}
-	if validate && known != "" {
-		_ = os.WriteFile(known, nil, 0o644) // without it, the next start validates again
+	if validate && marker != "" {
+		_ = os.WriteFile(marker, nil, 0o644) // without it, the next start validates again
 	}
 	return nil
 }
 
-// known is the file that tells by being there that the definition is valid. It is empty if nothing is to be remembered.
-func (e *Engine) known() string {
+// validMarker is the path of a file that exists if this definition has passed validation. It is empty if nothing is to be
+// remembered.
+func (e *Engine) validMarker() string {
 	if e.config.Valid == "" {
 		return ""
 	}
@@ -198,8 +199,8 @@ func (e *Engine) known() string {
 	return filepath.Join(e.config.Valid, fmt.Sprintf("%x", sha256.Sum256(text)))
 }
 
-// localPort is in the addresses of the local run's queues. It is another one at each start, and a definition is no less
-// valid for it.
+// localPort is in the addresses of the local run's queues. It changes from start to start, which makes no difference to
+// whether a definition is valid.
 var localPort = regexp.MustCompile(`//127\.0\.0\.1:[0-9]+/`)
 
 // Close ends the Node process, ends the context of the tasks that are still performed, and waits for both and for

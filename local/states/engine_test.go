@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"stocktrading/local/setup"
 )
@@ -44,7 +46,82 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if shared.engine != nil {
+		if err := shared.engine.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// shared is an engine of many tests: each execution begins with the state that its name starts with.
+var shared struct {
+	start   sync.Once
+	engine  *Engine
+	runners sync.Map // of TaskRunner, by an execution's name
+}
+
+// session is a test's use of the shared engine, for executions of one state. Its histories leave out the choice of the
+// state.
+type session struct {
+	*Engine
+	state string
+	run   TaskRunner
+}
+
+// share returns the shared engine for executions of a state.
+func share(t *testing.T, state string, run TaskRunner) session {
+	t.Helper()
+	shared.start.Do(func() {
+		e, err := Start(context.Background(), config(oneOf(sharedStates), func(ctx context.Context, task Task) (json.RawMessage, error) {
+			run, _ := shared.runners.Load(task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:])
+			return run.(TaskRunner)(ctx, task)
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+		shared.engine = e
+	})
+	if shared.engine == nil || sharedStates[state] == "" {
+		t.Fatalf("no shared engine has a state %q", state)
+	}
+	return session{shared.engine, state, run}
+}
+
+func (s session) StartExecution(_ string, input []byte) (string, error) {
+	name := s.state + "." + uuid.NewString()
+	shared.runners.Store(name, s.run)
+	return s.Engine.StartExecution(name, input)
+}
+
+func (s session) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
+	out, err := s.Engine.GetExecutionHistory(in)
+	if n := len(out.Events); n > 1 {
+		out.Events = slices.Delete(out.Events, 1, min(3, n))
+	}
+	return out, err
+}
+
+var sharedStates = map[string]string{
+	"wait":              taskState(wait, waitForToken),
+	"wait-caught":       taskState(wait, waitForToken+`"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Caught"}],`),
+	"wait-retried":      taskState(wait, waitForToken+retryAll),
+	"wait-retried-late": taskState(wait, waitForToken+`"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":100}],`+catchAll),
+	"wait-all":          taskState(wait, waitForToken+retryAll+catchAll),
+	"wait-1-second":     taskState(wait, `"TimeoutSeconds":1,`+waitForToken),
+	"publish-retried":   taskState(publish, `"Parameters":{"n.$":"$$.State.RetryCount"},`+retryAll),
+	"publish-token":     taskState(publish, `"Parameters":{"t.$":"$$.Task.Token"},`+catchAll),
+	"slow":              taskState(function+"Slow", `"TimeoutSeconds":1,`+catchAll),
+	"caught":            taskState(function+"F", catchAll),
+}
+
+// engine is an Engine or a session.
+type engine interface {
+	StartExecution(name string, input []byte) (arn string, err error)
+	Wait(ctx context.Context, executionARN string) (Execution, error)
+	GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error)
 }
 
 // launch starts an engine that is closed at the end of the test.
@@ -74,7 +151,7 @@ func config(definition string, run TaskRunner) Config {
 }
 
 // begin starts an execution.
-func begin(t *testing.T, e *Engine, input string) string {
+func begin(t *testing.T, e engine, input string) string {
 	t.Helper()
 	arn, err := e.StartExecution("", []byte(input))
 	if err != nil {
@@ -84,7 +161,7 @@ func begin(t *testing.T, e *Engine, input string) string {
 }
 
 // await waits for the end of an execution.
-func await(t *testing.T, e *Engine, arn string) Execution {
+func await(t *testing.T, e engine, arn string) Execution {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -96,19 +173,18 @@ func await(t *testing.T, e *Engine, arn string) Execution {
 }
 
 // run runs an execution from beginning to end.
-func run(t *testing.T, definition, input string, r TaskRunner) (Execution, []HistoryEvent) {
+func run(t *testing.T, e engine, input string) (Execution, []HistoryEvent) {
 	t.Helper()
-	e := launch(t, definition, r)
 	x := await(t, e, begin(t, e, input))
 	return x, history(t, e, x.ARN)
 }
 
-// oneOf is a state machine that begins with the state that an execution is named after; validating one takes the
-// interpreter so long that the cases of a table share it. A task of theirs may go on to "Caught".
+// oneOf is a state machine that begins with the state that an execution is named after, up to a dot; validating one takes
+// the interpreter so long that the cases of a table share it. A task of theirs may go on to "Caught".
 func oneOf(states map[string]string) string {
 	choices, all := []string{}, `"Caught":{"Type":"Pass","End":true}`
 	for _, name := range slices.Sorted(maps.Keys(states)) {
-		choices = append(choices, `{"Variable":"$$.Execution.Name","StringEquals":"`+slug(name)+`","Next":"`+slug(name)+`"}`)
+		choices = append(choices, `{"Variable":"$$.Execution.Name","StringMatches":"`+slug(name)+`.*","Next":"`+slug(name)+`"}`)
 		all += `,"` + slug(name) + `":` + states[name]
 	}
 	return `{"StartAt":"Which","States":{"Which":{"Type":"Choice","Choices":[` + strings.Join(choices, ",") +
@@ -121,7 +197,7 @@ func slug(name string) string { return strings.ReplaceAll(name, " ", "-") }
 // runCase runs an execution of a case, and gives the events that follow on the choice.
 func runCase(t *testing.T, e *Engine, name, input string) (Execution, []HistoryEvent) {
 	t.Helper()
-	arn, err := e.StartExecution(slug(name), []byte(input))
+	arn, err := e.StartExecution(slug(name)+".", []byte(input))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +206,7 @@ func runCase(t *testing.T, e *Engine, name, input string) (Execution, []HistoryE
 	return x, events[min(3, len(events)-1):]
 }
 
-func history(t *testing.T, e *Engine, arn string) []HistoryEvent {
+func history(t *testing.T, e engine, arn string) []HistoryEvent {
 	t.Helper()
 	out, err := e.GetExecutionHistory(GetExecutionHistoryInput{ExecutionARN: arn, MaxResults: maxPage})
 	if err != nil {
@@ -370,13 +446,12 @@ func TestFailuresOfATask(t *testing.T) {
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	x, events := run(t, oneTask(publish, `"Parameters":{"n.$":"$$.State.RetryCount"},`+retryAll), `{}`,
-		func(_ context.Context, task Task) (json.RawMessage, error) {
-			if attempts.Add(1) == 1 {
-				return nil, &Error{"SNS.InternalErrorException", "again"}
-			}
-			return task.Input, nil
-		})
+	x, events := run(t, share(t, "publish-retried", func(_ context.Context, task Task) (json.RawMessage, error) {
+		if attempts.Add(1) == 1 {
+			return nil, &Error{"SNS.InternalErrorException", "again"}
+		}
+		return task.Input, nil
+	}), `{}`)
 	if x.Output != `{"n":1}` {
 		t.Errorf("%s with output %s, want the second attempt's", x.Status, x.Output)
 	}
@@ -435,22 +510,21 @@ func TestContextObject(t *testing.T) {
 
 func TestTokenOutsideOfAWait(t *testing.T) {
 	t.Parallel()
-	x, _ := run(t, oneTask(publish, `"Parameters":{"t.$":"$$.Task.Token"},`+catchAll), `{}`, answer(`1`, nil))
+	x, _ := run(t, share(t, "publish-token", answer(`1`, nil)), `{}`)
 	wantFailure(t, x, "States.Runtime")
 }
 
 func TestTimeoutOfATask(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
-	x, events := run(t, oneTask(function+"Slow", `"TimeoutSeconds":1,`+catchAll), `{}`,
-		func(ctx context.Context, task Task) (json.RawMessage, error) {
-			if task.Timeout != time.Second {
-				t.Errorf("timeout %s", task.Timeout)
-			}
-			<-ctx.Done()
-			ended <- ctx.Err()
-			return json.RawMessage(`"late"`), nil
-		})
+	x, events := run(t, share(t, "slow", func(ctx context.Context, task Task) (json.RawMessage, error) {
+		if task.Timeout != time.Second {
+			t.Errorf("timeout %s", task.Timeout)
+		}
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return json.RawMessage(`"late"`), nil
+	}), `{}`)
 	if !strings.Contains(x.Output, `"Error":"States.Timeout"`) {
 		t.Errorf("%s with output %s, want States.Timeout caught", x.Status, x.Output)
 	}
@@ -536,7 +610,7 @@ func TestDataLimit(t *testing.T) {
 		outputs[slug(test.name)] = test.output
 	}
 	e := launch(t, oneOf(states), func(_ context.Context, task Task) (json.RawMessage, error) {
-		name := task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:]
+		name := strings.TrimSuffix(task.ExecutionARN[strings.LastIndex(task.ExecutionARN, ":")+1:], ".")
 		tasks.Store(name, true)
 		return json.RawMessage(outputs[name]), nil
 	})
@@ -591,7 +665,7 @@ func TestErrorsOfTheInterpreter(t *testing.T) {
 // A Catch that puts the error into an input that is no object fails by itself, and no catcher takes that.
 func TestCatchIntoNoObject(t *testing.T) {
 	t.Parallel()
-	x, _ := run(t, oneTask(function+"F", catchAll), `[]`, answer(``, &Error{"NotTraded", ""}))
+	x, _ := run(t, share(t, "caught", answer(``, &Error{"NotTraded", ""})), `[]`)
 	wantFailure(t, x, "States.ResultPathMatchFailure")
 }
 
@@ -639,8 +713,9 @@ func TestFailState(t *testing.T) {
 
 func TestEndlessCycleEnds(t *testing.T) {
 	t.Parallel()
-	x, events := run(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"C":{"Type":"Succeed"},"B":{"Type":"Choice",`+
-		`"Choices":[{"Variable":"$.a","StringEquals":"b","Next":"C"}],"Default":"A"}}}`, `{"a":1}`, nil)
+	e := launch(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"C":{"Type":"Succeed"},"B":{"Type":"Choice",`+
+		`"Choices":[{"Variable":"$.a","StringEquals":"b","Next":"C"}],"Default":"A"}}}`, nil)
+	x, events := run(t, e, `{"a":1}`)
 	wantFailure(t, x, "States.Runtime")
 	if len(events) != maxPage || !strings.Contains(x.Cause, "25000") {
 		t.Errorf("%d events in the first page, cause %q", len(events), x.Cause)
@@ -650,7 +725,7 @@ func TestEndlessCycleEnds(t *testing.T) {
 func TestWaitState(t *testing.T) {
 	t.Parallel()
 	definition := `{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":%,"Next":"Done"},"Done":{"Type":"Succeed"}}}`
-	x, events := run(t, strings.Replace(definition, "%", "1", 1), `{"a":1}`, nil)
+	x, events := run(t, launch(t, strings.Replace(definition, "%", "1", 1), nil), `{"a":1}`)
 	if x.Output != `{"a":1}` || x.StopDate.Sub(x.StartDate.Time) < time.Second {
 		t.Errorf("got %+v", x)
 	}
@@ -701,10 +776,11 @@ func TestStartRefuses(t *testing.T) {
 		{"illegal escape of a Fail", `{"StartAt":"F","States":{"F":{"Type":"Fail","CausePath":"States.Format('\\n')"}}}`, nil, `the escape \n is illegal`},
 		{"no such function", pass(`"Parameters":{"a":[{"b.$":"States.Nothing($)"}]},`), nil, "no function States.Nothing"},
 		{"a brace alone", pass(`"Parameters":{"a.$":"States.Format('{0}', $)"},`), nil, "neither {} nor escaped"},
-		{"too few arguments", pass(`"Parameters":{"a.$":"States.MathAdd(1)"},`), nil, "State machine definition is invalid"},
-		{"no end", pass(`"Parameters":{"a.$":"States.Array(1, 2"},`), nil, "State machine definition is invalid"},
+		{"too few arguments", pass(`"Parameters":{"a.$":"States.MathAdd(1)"},`), nil, "1 arguments are too many or too few for States.MathAdd"},
+		{"no end", pass(`"Parameters":{"a.$":"States.Array(1, 2"},`), nil, "a comma or ) is expected at character 18"},
 		{"activity", oneTask("arn:aws:states:eu-west-1:123456789012:activity:A", ``), nil, "the Resource"},
 		{"invalid", `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`, nil, "State machine definition is invalid"},
+		{"a state that is null", `{"StartAt":"S","States":{"S":null}}`, nil, `state "S": null`},
 		{"no placeholders replaced", readFile(t), nil, "decode definition"},
 		{"no Node", pass(``), func(c *Config) { c.Node = "no-such-node" }, "run interpreter"},
 		{"no bridge", pass(``), func(c *Config) { c.Dir = "no-such-folder" }, "Cannot find module"},
@@ -730,70 +806,78 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// The port of the local run is another one at each start, and nothing else of a definition counts for nothing.
-func TestKnownWhateverThePort(t *testing.T) {
-	known := func(url string) string {
-		return (&Engine{config: Config{Valid: "valid", Definition: []byte(`{"QueueUrl":"` + url + `"}`)}}).known()
+// The port of the local run changes from start to start; any other difference makes another definition.
+func TestValidMarkerWhateverThePort(t *testing.T) {
+	marker := func(url string) string {
+		return (&Engine{config: Config{Valid: "valid", Definition: []byte(`{"QueueUrl":"` + url + `"}`)}}).validMarker()
 	}
-	first := known("http://127.0.0.1:4711/123456789012/Queue")
-	if known("http://127.0.0.1:815/123456789012/Queue") != first {
-		t.Error("another port is another definition")
+	first := marker("http://127.0.0.1:4711/123456789012/Queue")
+	if marker("http://127.0.0.1:815/123456789012/Queue") != first {
+		t.Error("with another port it is another definition")
 	}
 	for _, url := range []string{"http://127.0.0.1:4711/123456789012/Other", "http://192.0.2.1:4711/123456789012/Queue"} {
-		if known(url) == first {
+		if marker(url) == first {
 			t.Errorf("%s is taken for another one", url)
 		}
 	}
 }
 
-// A definition is validated until it was found valid once, by an engine that remembers.
+// A definition is validated until it has passed once, by an engine that remembers.
 func TestStartRemembersValidDefinitions(t *testing.T) {
 	t.Parallel()
-	start := func(definition, valid string) error {
+	const good, bad = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`
+	// This interpreter rejects the bad definition when it is asked to validate it; to validate truly takes half a second.
+	node := script(t, `read -r load
+case $load in *Nowhere*'"validate":true'*) echo '{"is":"invalid","cause":"bad"}' ;; *) echo '{"is":"ready"}' ;; esac
+read -r end`)
+	start := func(definition, valid, node string) error {
 		c := config(definition, nil)
-		c.Valid = valid
+		c.Valid, c.Node = valid, node
 		e, err := Start(t.Context(), c)
 		if err == nil {
-			e.Close()
+			err = e.Close()
 		}
 		return err
 	}
-	remembered := func(dir string) int {
-		t.Helper()
-		files, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(files)
-	}
-	const good, bad = `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`, `{"StartAt":"Nowhere","States":{"S":{"Type":"Succeed"}}}`
 	dir := t.TempDir()
-	if err := start(good, dir); err != nil {
+	if err := start(good, dir, node); err != nil {
 		t.Error(err)
 	}
-	if err := start(bad, dir); err == nil {
+	if err := start(bad, dir, node); err == nil {
 		t.Error("an invalid definition is taken, after another one that is valid")
 	}
-	if n := remembered(dir); n != 1 {
-		t.Errorf("%d definitions are remembered, want the valid one", n)
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%v are remembered (%v), want the valid definition", files, err)
 	}
-	// What is remembered is believed: this is what makes the next start short.
+	// What is remembered is believed, by Node as well: this is what makes the next start short.
 	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(bad)))), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := start(bad, dir); err != nil {
+	if err := start(bad, dir, "node"); err != nil {
 		t.Errorf("a definition that is remembered is validated: %v", err)
 	}
-	if err := start(bad, ""); err == nil {
-		t.Error("an invalid definition is taken where nothing is remembered")
+	for _, valid := range []string{"", os.DevNull} { // nothing is to be remembered, or nothing can be
+		if err := start(good, valid, node); err != nil {
+			t.Errorf("a valid definition where %q remembers: %v", valid, err)
+		}
+		if err := start(bad, valid, node); err == nil {
+			t.Errorf("an invalid definition is taken where %q remembers", valid)
+		}
 	}
-	// What can't be remembered is no reason to fail: here the folder is a file.
-	if err := start(good, os.DevNull); err != nil {
-		t.Errorf("a valid definition that can't be remembered: %v", err)
+}
+
+// script is an executable that stands in for Node.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "node")
+	// A process of its own writes it: one that another test starts meanwhile could inherit the open file, and a file that
+	// is open for writing can't be run.
+	write := exec.Command("sh", "-c", `cat >"$0" && chmod 700 "$0"`, path)
+	write.Stdin = strings.NewReader("#!/bin/sh\n" + text + "\n")
+	if output, err := write.CombinedOutput(); err != nil {
+		t.Fatalf("write %s: %v\n%s", path, err, output)
 	}
-	if err := start(bad, os.DevNull); err == nil {
-		t.Error("an invalid definition is taken where nothing can be remembered")
-	}
+	return path
 }
 
 func TestStartEndsWithItsContext(t *testing.T) {
@@ -806,11 +890,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	}
 
 	// Node hangs before it reads anything, and something that it started holds its output.
-	node := filepath.Join(t.TempDir(), "node")
-	if err := os.WriteFile(node, []byte("#!/bin/sh\nsleep 60\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c.Node = node
+	c.Node = script(t, "sleep 60")
 	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()

@@ -455,7 +455,7 @@ func TestRecordedResults(t *testing.T) {
 		// context_object/test_context_object test_input_path[$$], 2024-09-11
 		{
 			"context", `{"Type":"Pass","InputPath":"$$","End":true}`, `{"a":0}`,
-			`{"Execution":{"Id":"ID","Input":{"a":0},"StartTime":"TIME","Name":"context","RoleArn":"` + role + `","RedriveCount":0},` +
+			`{"Execution":{"Id":"ID","Input":{"a":0},"StartTime":"TIME","Name":"context.","RoleArn":"` + role + `","RedriveCount":0},` +
 				`"StateMachine":{"Id":"` + machine + `","Name":"StockTrading"},"State":{"Name":"context","EnteredTime":"TIME"}}`,
 		},
 	})
