@@ -2,7 +2,6 @@ package states
 
 import (
 	"encoding/json"
-	"io"
 	"sync"
 )
 
@@ -59,120 +58,67 @@ func (e *Engine) send(c command) {
 	if err != nil {
 		panic(err) // strings and numbers
 	}
-	e.out.put(append(line, '\n'))
+	e.out.put(append(line, '\n')...)
 }
 
-// outbox writes to Node from a goroutine of its own. It takes everything at once, so that whoever reads from Node can
-// send to it without ever waiting for it to read.
-type outbox struct {
+// queue hands what is put into it to a function, in order and from a goroutine of its own, so that put never waits for
+// what the function waits for.
+type queue[T any] struct {
 	mu     sync.Mutex
 	some   *sync.Cond
-	queue  []byte
+	items  []T
 	closed bool
+	done   chan struct{} // closed when all that was put is handled, after close or an error
 }
 
-func newOutbox(w io.WriteCloser) *outbox {
-	o := &outbox{}
-	o.some = sync.NewCond(&o.mu)
-	go o.write(w)
-	return o
+// newQueue starts a queue. The function gets all that there is at once; its error closes the queue.
+func newQueue[T any](handle func([]T) error) *queue[T] {
+	q := &queue[T]{done: make(chan struct{})}
+	q.some = sync.NewCond(&q.mu)
+	go q.run(handle)
+	return q
 }
 
-func (o *outbox) put(line []byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		o.queue = append(o.queue, line...)
-		o.some.Signal()
+// put drops what comes after close.
+func (q *queue[T]) put(items ...T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.items = append(q.items, items...)
+		q.some.Signal()
 	}
 }
 
-func (o *outbox) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = true
-	o.some.Signal()
+// close does not wait: done tells when the rest is handled.
+func (q *queue[T]) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.some.Signal()
 }
 
-func (o *outbox) write(w io.WriteCloser) {
-	defer w.Close()
+func (q *queue[T]) run(handle func([]T) error) {
+	defer close(q.done)
 	for {
-		o.mu.Lock()
-		for len(o.queue) == 0 && !o.closed {
-			o.some.Wait()
+		q.mu.Lock()
+		for len(q.items) == 0 && !q.closed {
+			q.some.Wait()
 		}
-		lines := o.queue
-		o.queue = nil
-		o.mu.Unlock()
-		if len(lines) == 0 {
+		items := q.items
+		q.items = nil
+		q.mu.Unlock()
+		if len(items) == 0 {
 			return
 		}
-		if _, err := w.Write(lines); err != nil {
-			o.close() // Node has ended, which its reader tells
+		if handle(items) != nil {
+			q.close()
 			return
 		}
 	}
 }
 
-// observer calls a function with each event from one goroutine, however long it takes.
-type observer struct {
-	mu     sync.Mutex
-	some   *sync.Cond
-	queue  []observed
-	closed bool
-	done   chan struct{}
-}
-
+// observed is an event on its way to Config.Observe.
 type observed struct {
 	execution string
 	event     HistoryEvent
-}
-
-func newObserver(f func(string, HistoryEvent)) *observer {
-	o := &observer{done: make(chan struct{})}
-	o.some = sync.NewCond(&o.mu)
-	if f == nil {
-		o.closed = true
-		close(o.done)
-		return o
-	}
-	go o.run(f)
-	return o
-}
-
-func (o *observer) put(execution string, e HistoryEvent) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		o.queue = append(o.queue, observed{execution, e})
-		o.some.Signal()
-	}
-}
-
-// close waits until all that was put is observed.
-func (o *observer) close() {
-	o.mu.Lock()
-	o.closed = true
-	o.some.Signal()
-	o.mu.Unlock()
-	<-o.done
-}
-
-func (o *observer) run(f func(string, HistoryEvent)) {
-	defer close(o.done)
-	for {
-		o.mu.Lock()
-		for len(o.queue) == 0 && !o.closed {
-			o.some.Wait()
-		}
-		events := o.queue
-		o.queue = nil
-		o.mu.Unlock()
-		if len(events) == 0 {
-			return
-		}
-		for _, e := range events {
-			f(e.execution, e.event)
-		}
-	}
 }

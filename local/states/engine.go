@@ -84,12 +84,12 @@ type Engine struct {
 	region     string
 
 	node    *exec.Cmd
-	out     *outbox
+	out     *queue[byte] // to Node; whoever reads from Node can send without waiting for it to read
 	stderr  *tail
 	ctx     context.Context // of all tasks
 	cancel  context.CancelFunc
 	runners sync.WaitGroup
-	observe *observer
+	observe *queue[observed]
 	done    chan struct{} // closed when Node has ended
 	close   func() error
 
@@ -157,8 +157,22 @@ func (e *Engine) start(ctx context.Context) error {
 		return fmt.Errorf("run interpreter: %w", err)
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.out = newOutbox(stdin)
-	e.observe = newObserver(e.config.Observe)
+	e.out = newQueue(func(lines []byte) error {
+		_, err := stdin.Write(lines)
+		return err // Node has ended, which its reader tells
+	})
+	go func() {
+		<-e.out.done
+		stdin.Close() // with which Node ends
+	}()
+	e.observe = newQueue(func(events []observed) error {
+		for _, o := range events {
+			if e.config.Observe != nil {
+				e.config.Observe(o.execution, o.event)
+			}
+		}
+		return nil
+	})
 	loaded := make(chan error, 1)
 	go e.read(stdout, loaded)
 	marker := e.validMarker()
@@ -217,12 +231,13 @@ func (e *Engine) shutDown() error {
 	e.mu.Unlock()
 
 	e.cancel()
-	e.out.close() // Node ends with its stdin
+	e.out.close()
 	kill := time.AfterFunc(stopPatience, func() { e.node.Process.Kill() })
 	<-e.done
 	killed := !kill.Stop()
 	e.runners.Wait()
 	e.observe.close()
+	<-e.observe.done
 
 	switch {
 	case !errors.Is(e.down, errClosed):

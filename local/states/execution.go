@@ -74,7 +74,7 @@ func (e *Engine) record(x *execution, at Time, eventType string, d Details) {
 	}
 	event := HistoryEvent{ID: id, PreviousID: previous, Timestamp: at, Type: eventType, Details: d}
 	x.events = append(x.events, event)
-	e.observe.put(x.arn, event)
+	e.observe.put(observed{x.arn, event})
 }
 
 // begin starts an execution of a new name.
