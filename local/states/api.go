@@ -21,13 +21,13 @@ type APIError struct {
 
 func (e *APIError) Error() string { return e.Code + ": " + e.Message }
 
-func refuse(code, format string, args ...any) error {
+func apiErrorf(code, format string, args ...any) error {
 	return &APIError{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// missing refuses a request without a member that it needs.
-func missing(member string) error {
-	return refuse("ValidationException",
+// missingMember is the error for a request without a member that it needs.
+func missingMember(member string) error {
+	return apiErrorf("ValidationException",
 		"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must not be null", member)
 }
 
@@ -162,12 +162,12 @@ func (e *Engine) startExecution(in startExecutionInput) (startExecutionOutput, e
 	}
 	switch {
 	case !validName(name):
-		return startExecutionOutput{}, refuse("InvalidName", "Invalid Name: '%s'", name)
+		return startExecutionOutput{}, apiErrorf("InvalidName", "Invalid Name: '%s'", name)
 	case len(input) > maxData:
-		return startExecutionOutput{}, refuse("InvalidExecutionInput",
+		return startExecutionOutput{}, apiErrorf("InvalidExecutionInput",
 			"Invalid State Machine Execution Input: 'The input is larger than %d bytes'", maxData)
 	case !json.Valid([]byte(input)):
-		return startExecutionOutput{}, refuse("InvalidExecutionInput",
+		return startExecutionOutput{}, apiErrorf("InvalidExecutionInput",
 			"Invalid State Machine Execution Input: 'Invalid execution input.'")
 	}
 
@@ -178,7 +178,7 @@ func (e *Engine) startExecution(in startExecutionInput) (startExecutionOutput, e
 	}
 	x, exists := e.byName[name]
 	if exists && (x.status != StatusRunning || x.input != input) {
-		return startExecutionOutput{}, refuse("ExecutionAlreadyExists", "Execution Already Exists: '%s'", x.arn)
+		return startExecutionOutput{}, apiErrorf("ExecutionAlreadyExists", "Execution Already Exists: '%s'", x.arn)
 	}
 	if !exists {
 		x = e.begin(name, input)
@@ -240,7 +240,7 @@ func (e *Engine) summary(x *execution) Execution {
 // ListExecutions lists executions, newest first.
 func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, error) {
 	if in.MapRunARN != "" || in.RedriveFilter != "" {
-		return ListExecutionsOutput{}, refuse("ValidationException",
+		return ListExecutionsOutput{}, apiErrorf("ValidationException",
 			"mapRunArn and redriveFilter are not supported: this state machine has no map runs and no redrives")
 	}
 	if err := e.checkMachine(in.StateMachineARN); err != nil {
@@ -248,7 +248,7 @@ func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, e
 	}
 	statuses := []Status{"", StatusRunning, StatusSucceeded, StatusFailed, StatusTimedOut, StatusAborted}
 	if in.StatusFilter != "PENDING_REDRIVE" && !slices.Contains(statuses, in.StatusFilter) {
-		return ListExecutionsOutput{}, refuse("ValidationException",
+		return ListExecutionsOutput{}, apiErrorf("ValidationException",
 			"1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint", in.StatusFilter)
 	}
 	limit, err := pageSize(in.MaxResults)
@@ -343,11 +343,11 @@ func (e *Engine) StopExecution(in StopExecutionInput) (StopExecutionOutput, erro
 func (e *Engine) SendTaskSuccess(in SendTaskSuccessInput) error {
 	switch {
 	case in.Output == nil:
-		return missing("output")
+		return missingMember("output")
 	case len(*in.Output) > maxData:
-		return refuse("InvalidOutput", "Invalid Output: 'The output is larger than %d bytes'", maxData)
+		return apiErrorf("InvalidOutput", "Invalid Output: 'The output is larger than %d bytes'", maxData)
 	case !json.Valid([]byte(*in.Output)):
-		return refuse("InvalidOutput", "Invalid Output: 'The output is not JSON'")
+		return apiErrorf("InvalidOutput", "Invalid Output: 'The output is not JSON'")
 	}
 	return e.answer(in.TaskToken, command{Data: in.Output})
 }
@@ -395,19 +395,19 @@ func (e *Engine) answer(token string, c command) error {
 	return nil
 }
 
-var errTaskTimedOut = refuse("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+var errTaskTimedOut = apiErrorf("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
 
 // openTask returns the task that waits for the token.
 func (e *Engine) openTask(token string) (*task, error) {
 	if token == "" {
-		return nil, missing("taskToken")
+		return nil, missingMember("taskToken")
 	}
 	if err := e.alive(); err != nil {
 		return nil, err
 	}
 	t := e.tokens[token]
 	if t == nil {
-		return nil, refuse("InvalidToken", "Invalid Token: 'Invalid token'")
+		return nil, apiErrorf("InvalidToken", "Invalid Token: 'Invalid token'")
 	}
 	if !t.open {
 		return nil, errTaskTimedOut
@@ -419,9 +419,9 @@ func (e *Engine) openTask(token string) (*task, error) {
 func (e *Engine) alive() error {
 	switch {
 	case e.down != nil:
-		return refuse("InternalFailure", "%v", e.down)
+		return apiErrorf("InternalFailure", "%v", e.down)
 	case e.closing:
-		return refuse("InternalFailure", "%v", errClosed)
+		return apiErrorf("InternalFailure", "%v", errClosed)
 	}
 	return nil
 }
@@ -431,9 +431,9 @@ func checkFailure(name, cause string) error {
 		"Member must have length less than or equal to %d"
 	switch {
 	case utf8.RuneCountInString(name) > maxError:
-		return refuse("ValidationException", tooLong, "error", maxError)
+		return apiErrorf("ValidationException", tooLong, "error", maxError)
 	case utf8.RuneCountInString(cause) > maxCause:
-		return refuse("ValidationException", tooLong, "cause", maxCause)
+		return apiErrorf("ValidationException", tooLong, "cause", maxCause)
 	}
 	return nil
 }
@@ -443,11 +443,11 @@ func (e *Engine) checkMachine(arn string) error {
 	case arn == e.config.ARN:
 		return nil
 	case arn == "":
-		return missing("stateMachineArn")
+		return missingMember("stateMachineArn")
 	case !strings.HasPrefix(arn, "arn:") || !strings.Contains(arn, ":stateMachine:"):
-		return refuse("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
+		return apiErrorf("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
 	}
-	return refuse("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
+	return apiErrorf("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
 }
 
 var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[^:]+:[^:]+$`)
@@ -455,9 +455,9 @@ var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:
 func (e *Engine) find(arn string) (*execution, error) {
 	switch {
 	case arn == "":
-		return nil, missing("executionArn")
+		return nil, missingMember("executionArn")
 	case !executionARN.MatchString(arn):
-		return nil, refuse("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
+		return nil, apiErrorf("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
 	}
 	if name, ok := strings.CutPrefix(arn, e.execution); ok {
 		e.mu.Lock()
@@ -466,13 +466,13 @@ func (e *Engine) find(arn string) (*execution, error) {
 			return x, nil
 		}
 	}
-	return nil, refuse("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
+	return nil, apiErrorf("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
 }
 
 func pageSize(asked int) (int, error) {
 	switch {
 	case asked < 0 || asked > maxPage:
-		return 0, refuse("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to "+
+		return 0, apiErrorf("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to "+
 			"satisfy constraint: Member must have value between 0 and %d", asked, maxPage)
 	case asked == 0:
 		return defaultPage, nil
@@ -502,7 +502,7 @@ func readToken(token, list string, first, last int64) (int64, error) {
 	var p pageToken
 	text, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || json.Unmarshal(text, &p) != nil || p.List != list || p.At < 1 || p.At > last {
-		return 0, refuse("InvalidToken", "Invalid Token: 'Invalid token'")
+		return 0, apiErrorf("InvalidToken", "Invalid Token: 'Invalid token'")
 	}
 	return p.At, nil
 }

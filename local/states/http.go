@@ -81,7 +81,7 @@ func operation[In, Out any](method func(*Engine, In) (Out, error)) func(*Engine,
 		var in In
 		if len(bytes.TrimSpace(body)) > 0 {
 			if err := json.Unmarshal(body, &in); err != nil {
-				return nil, refuse("SerializationException", "The request's body is not the JSON of this operation")
+				return nil, apiErrorf("SerializationException", "The request's body is not the JSON of this operation")
 			}
 		}
 		return method(e, in)
@@ -115,25 +115,25 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (out any, status int, err error) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
-		return nil, http.StatusNotFound, refuse("UnknownOperationException", "Requests are POST /")
+		return nil, http.StatusNotFound, apiErrorf("UnknownOperationException", "Requests are POST /")
 	}
 	// Browsers send other types to any address without asking it first.
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != contentType {
-		return nil, http.StatusUnsupportedMediaType, refuse("UnsupportedMediaTypeException", "Want %s", contentType)
+		return nil, http.StatusUnsupportedMediaType, apiErrorf("UnsupportedMediaTypeException", "Want %s", contentType)
 	}
 	target := r.Header.Get("X-Amz-Target")
 	name, _ := strings.CutPrefix(target, targetPrefix)
 	perform, ok := operations[name]
 	if !ok || name == target {
-		return nil, http.StatusBadRequest, refuse("UnknownOperationException", "Unknown operation %q", target)
+		return nil, http.StatusBadRequest, apiErrorf("UnknownOperationException", "Unknown operation %q", target)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, http.StatusRequestEntityTooLarge,
-				refuse("RequestEntityTooLargeException", "The request is larger than %d bytes", maxBody)
+				apiErrorf("RequestEntityTooLargeException", "The request is larger than %d bytes", maxBody)
 		}
-		return nil, http.StatusBadRequest, refuse("SerializationException", "The request's body could not be read")
+		return nil, http.StatusBadRequest, apiErrorf("SerializationException", "The request's body could not be read")
 	}
 	out, err = perform(e, body)
 	if err == nil {
