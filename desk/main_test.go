@@ -444,25 +444,38 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// screen is an output that tells when a question stands on it.
+type screen struct {
+	text  strings.Builder
+	asked func()
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	if strings.HasSuffix(string(p), "later? ") {
+		s.asked()
+	}
+	return s.text.Write(p)
+}
+
 func TestInterrupted(t *testing.T) {
 	in, _ := io.Pipe() // a person who says nothing
 	ctx, cancel := context.WithCancel(t.Context())
-	var out, errs strings.Builder
+	var errs strings.Builder
+	out := &screen{asked: cancel}
 	s := waiting()
 	w := world{
-		stdin: in, stdout: &out, stderr: &errs,
+		stdin: in, stdout: out, stderr: &errs,
 		getenv:     func(string) string { return sfntest.Machine },
 		isTerminal: func(any) bool { return true },
 		connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
 			return s, func(context.Context) (string, error) { return me, nil }, nil
 		},
 	}
-	time.AfterFunc(50*time.Millisecond, cancel)
 	if status := run(ctx, []string{"order-1"}, w); status != 1 || errs.String() != "desk: interrupted, nothing was sent\n" {
 		t.Errorf("status %d, stderr %q", status, &errs)
 	}
-	if !strings.HasSuffix(out.String(), "later? \n") {
-		t.Errorf("stdout %q", &out)
+	if !strings.HasSuffix(out.text.String(), "later? \n") {
+		t.Errorf("stdout %q", out.text.String())
 	}
 }
 
