@@ -2,6 +2,8 @@ package system
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Admiral-Piett/goaws/app/gosns"
 	"github.com/Admiral-Piett/goaws/app/gosqs"
 	"github.com/Admiral-Piett/goaws/app/models"
 	"github.com/Admiral-Piett/goaws/app/router"
@@ -55,6 +58,14 @@ type messaging struct {
 // goaws has package-level state.
 var oneSystem sync.Mutex
 
+// signWithSmallKey has goaws sign what it delivers with a small key: nobody looks at the signature, and making it with
+// goaws's own key takes more time than all else of a delivery.
+var signWithSmallKey = sync.OnceFunc(func() {
+	if key, err := rsa.GenerateKey(rand.Reader, 1024); err == nil {
+		gosns.PrivateKEY = key
+	}
+})
+
 func startMessaging(s *System, address net.Addr, notify func(Notification)) (*messaging, error) {
 	queue, err := only(s.stack, "AWS::SQS::Queue")
 	if err != nil {
@@ -71,6 +82,7 @@ func startMessaging(s *System, address net.Addr, notify func(Notification)) (*me
 	if !oneSystem.TryLock() {
 		return nil, errors.New("a local system runs already in this process")
 	}
+	signWithSmallKey()
 	logrus.SetLevel(logrus.ErrorLevel) // below, goaws logs message bodies, and so task tokens
 	host := address.(*net.TCPAddr)
 	models.CurrentEnvironment = models.Environment{Host: host.IP.String(), Port: strconv.Itoa(host.Port), Region: Region, AccountID: AccountID}
