@@ -24,6 +24,9 @@ type Terminal struct {
 	// Width is how many columns a line may have, or 0 for any number. It is that of the terminal unless set.
 	Width int
 
+	// Final says that nothing can be decided later, because what is asked about ends with the question.
+	Final bool
+
 	in    lines
 	out   io.Writer
 	paint palette
@@ -260,6 +263,9 @@ func (t *Terminal) question(w Wait) string {
 		offers = "[a]pprove to buy, [s]ell instead"
 	case known:
 		offers = "[a]pprove to sell, [b]uy instead"
+	}
+	if t.Final {
+		return offers + ", [d]ecline, or [q]uit? "
 	}
 	return offers + ", [d]ecline, or [q]uit and decide later? "
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -94,6 +95,12 @@ func (r ApprovalRequest) Subject() string {
 	return ascii[:min(len(ascii), maxSubject)]
 }
 
+// maxNotice is the most bytes that a link may make a notice have.
+const maxNotice = 2000
+
+// ToDecide begins the last part of a notice: what leads to a decision at AWS, and nowhere else.
+const ToDecide = "\nTo decide, "
+
 // Notice is the text that a person gets by mail. The task token is not in it: whoever
 // reads a notice can decide nothing with it.
 func (r ApprovalRequest) Notice() string {
@@ -120,9 +127,29 @@ func (r ApprovalRequest) Notice() string {
 	for _, row := range rows {
 		fmt.Fprintf(&b, "  %-15s %s\n", row[0], row[1])
 	}
-	fmt.Fprintf(&b, "\nTo decide, run in the folder of the stock trading app:\n\n  go run ./desk %s\n", ShellQuote(execution))
 	fmt.Fprintf(&b, "\nWithout your decision nothing is traded, and the request expires.\n")
+	fmt.Fprintf(&b, ToDecide+"run in the folder of the stock trading app:\n\n  go run ./desk %s\n", ShellQuote(execution))
+	if link := consoleLink(r.Execution); link != "" {
+		link = fmt.Sprintf("\nTo see the execution in the AWS console, where nothing is decided, sign in at:\n\n  %s\n", link)
+		if b.Len()+len(link) <= maxNotice { // escaped, a name of other letters than ASCII's can be very long
+			b.WriteString(link)
+		}
+	}
 	return b.String()
+}
+
+// consoleDomains are those of the AWS console by the partition.
+var consoleDomains = map[string]string{"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
+
+// consoleLink is the address of an execution in the AWS console, or "" in a partition whose
+// console is not known.
+func consoleLink(execution string) string {
+	p := strings.Split(execution, ":")
+	domain := consoleDomains[p[1]]
+	if domain == "" {
+		return ""
+	}
+	return fmt.Sprintf("https://%s.console.%s/states/home?region=%[1]s#/v2/executions/details/%[3]s", p[3], domain, url.PathEscape(execution))
 }
 
 // OneLine makes foreign text safe to stand in a line of a notice or a terminal: no

@@ -317,17 +317,41 @@ func TestNotice(t *testing.T) {
   Decide before   2026-01-02T04:04:06Z
   Execution       arn:aws:states:eu-west-1:123456789012:execution:Machine:it's  one
 
+Without your decision nothing is traded, and the request expires.
+
 To decide, run in the folder of the stock trading app:
 
   go run ./desk 'arn:aws:states:eu-west-1:123456789012:execution:Machine:it'\''s  one'
 
-Without your decision nothing is traded, and the request expires.
+To see the execution in the AWS console, where nothing is decided, sign in at:
+
+  https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:eu-west-1:123456789012:execution:Machine:it%27s%20%E2%80%AE%20one
 `
 	if diff := cmp.Diff(want, r.Notice()); diff != "" {
 		t.Errorf("notice (-want +got):\n%s", diff)
 	}
 	if r.Deadline() != time.Date(2026, 1, 2, 4, 4, 6, 5e8, time.UTC) {
 		t.Errorf("deadline %v", r.Deadline())
+	}
+}
+
+// The console is the partition's. Of one whose console is not known, no address is made up.
+func TestNoticeLinksToTheConsole(t *testing.T) {
+	for _, test := range []struct{ partition, region, want string }{
+		{"aws", "eu-central-1:123456789012:execution:" + strings.Repeat("株", 80) + ":" + strings.Repeat("株", 70) + `","Other":"`, ""},
+		{"aws", "eu-west-1", "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:eu-west-1:"},
+		{"aws-cn", "cn-north-1", "https://cn-north-1.console.amazonaws.cn/states/home?region=cn-north-1#/v2/executions/details/arn:aws-cn:states:cn-north-1:"},
+		{"aws-us-gov", "us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/states/home?region=us-gov-west-1#/v2/executions/details/arn:aws-us-gov:states:us-gov-west-1:"},
+		{"aws-iso", "us-iso-east-1", ""},
+	} {
+		r, err := trading.ParseApprovalRequest(requestBody("arn:aws:states:eu-west-1:", "arn:"+test.partition+":states:"+test.region+":"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, link, found := strings.Cut(r.Notice(), "\nTo see the execution in the AWS console, where nothing is decided, sign in at:\n\n  ")
+		if found != (test.want != "") || !strings.HasPrefix(link, test.want) {
+			t.Errorf("in %s the link is %q, want %q…", test.region, link, test.want)
+		}
 	}
 }
 

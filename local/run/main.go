@@ -188,7 +188,8 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 		fmt.Fprintf(stderr, "%s: %s\n", m.Level, m.Text)
 	}
 
-	p := newPrinter(stdout, o.serve)
+	p := newPrinter(stdout)
+	p.many, p.asks = o.serve, !o.serve && o.decision == ""
 	c.Listener, c.OnEvent, c.OnNotification = listener, p.event, p.notification
 	where, end, err := o.market.open(&c)
 	if err != nil {
@@ -207,12 +208,15 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	}
 	defer s.Close()
 	if o.serve {
-		return o.keepUp(ctx, s, stdout)
+		return o.keepUp(ctx, s, p, stdout)
 	}
 	return o.trade(ctx, s, p, stdin, stdout)
 }
 
-var errExecutionFailed = errors.New("the execution failed")
+var (
+	errExecutionFailed = errors.New("the execution failed")
+	errLeft            = errors.New("the person who was asked has left")
+)
 
 // trade runs one execution to its end.
 func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin io.Reader, stdout io.Writer) error {
@@ -224,22 +228,27 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 	asking, stopAsking := context.WithCancel(ctx)
 	defer stopAsking()
 	var decided sync.WaitGroup
-	undecided := make(chan error, 1)
+	left := make(chan error, 1) // the wait was, and nobody will come to it again
 	if o.config.Approval == config.HumanApproval {
 		decided.Go(func() {
 			err := o.decide(ctx, asking, s, p, arn, stdin, stdout)
 			switch {
 			case err == nil, asking.Err() != nil:
+			case errors.Is(err, errLeft):
+				left <- err
 			case o.decision != "" && !errors.Is(err, decision.ErrGone): // nobody is there to answer again
-				undecided <- err
+				left <- fmt.Errorf("no decision: %w", err)
 			default:
 				fmt.Fprintln(stdout, bad("No decision:"), err)
 			}
 		})
 	}
 	select {
-	case err := <-undecided:
-		return fmt.Errorf("no decision: %w", err)
+	case err := <-left:
+		if errors.Is(err, errLeft) {
+			return nil
+		}
+		return err
 	case succeeded := <-p.ended:
 		stopAsking()
 		decided.Wait() // an answer that was sent is still to be confirmed
@@ -255,7 +264,7 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 }
 
 // keepUp keeps the system up until it is interrupted.
-func (o options) keepUp(ctx context.Context, s *system.System, stdout io.Writer) error {
+func (o options) keepUp(ctx context.Context, s *system.System, p *printer, stdout io.Writer) error {
 	environment := fmt.Sprintf("AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%%s AWS_SECRET_ACCESS_KEY=local", s.Endpoint(), system.Region)
 	if s.Token() != "" {
 		environment += " AWS_SESSION_TOKEN=" + s.Token()
@@ -275,7 +284,7 @@ Decide:
 	defer cancel()
 	page := make(chan error, 1)
 	if o.web {
-		go func() { page <- servePage(ctx, s, stdout) }()
+		go func() { page <- servePage(ctx, s, p) }()
 	}
 	select {
 	case <-ctx.Done():
@@ -289,7 +298,7 @@ Decide:
 
 // servePage serves the desk's page: with the approver's permissions, and the developer's
 // to start executions.
-func servePage(ctx context.Context, s *system.System, stdout io.Writer) error {
+func servePage(ctx context.Context, s *system.System, p *printer) error {
 	machine, err := decision.ParseMachine(s.StateMachineARN())
 	if err != nil {
 		return err
@@ -301,9 +310,7 @@ func servePage(ctx context.Context, s *system.System, stdout io.Writer) error {
 			arn, err := s.Engine().StartExecution(name, []byte(input))
 			return decision.Execution{ARN: arn}.Name(), err
 		},
-		Tell: func(address string) {
-			fmt.Fprintf(stdout, "Open the desk in your browser; this address works once: %s\n", address)
-		},
+		Tell: p.invite,
 	})
 }
 
@@ -335,23 +342,36 @@ func (o options) decide(ctx, asking context.Context, s *system.System, p *printe
 	if err != nil {
 		return err
 	}
+	release := p.hold() // so that the record of an answer comes before what follows from it
+	defer release()
+	asking, stopAsking := context.WithCancel(asking)
+	defer stopAsking()
+	go func() {
+		select {
+		case <-p.answered: // by somebody else, or it has expired
+			stopAsking()
+		case <-asking.Done():
+		}
+	}()
 	answer, reason := decision.Answer(o.decision), o.reason
 	if answer == decision.Later {
 		fmt.Fprintln(stdout)
 		terminal := decision.NewTerminal(stdin, stdout, decision.Colour(stdout, os.Getenv))
-		if answer, reason, err = terminal.Ask(asking, wait); err != nil {
+		terminal.Final = true
+		if answer, reason, err = terminal.Ask(asking, wait); asking.Err() != nil {
+			return nil // what ended the wait is told
+		} else if err != nil {
 			return err
 		}
-		fmt.Fprintln(stdout)
 	}
 	if answer == decision.Later {
-		fmt.Fprintln(stdout, "No decision: the request waits until it expires. Ctrl-C ends the run.")
-		return nil
+		fmt.Fprintln(stdout, decision.Fold("Nothing was decided and nothing was traded. The run ends here, and the execution with it.", "", p.width))
+		return errLeft
 	}
 	record, err := desk.Decide(ctx, wait, answer, reason)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, record)
+	fmt.Fprintln(stdout, decision.Fold(record.String(), "", p.width))
 	return nil
 }

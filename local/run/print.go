@@ -12,6 +12,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"stocktrading/desk/decision"
 	"stocktrading/lambdas/trading"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
@@ -20,13 +21,18 @@ import (
 // printer shows an execution as it goes: a line for each state, and what arrives on
 // the topic.
 type printer struct {
-	waiting chan struct{} // an execution waits for a decision
-	noticed chan struct{} // a notice has arrived
-	ended   chan bool     // an execution has ended, and whether well
+	waiting  chan struct{} // an execution waits for a decision
+	noticed  chan struct{} // a notice has arrived
+	answered chan struct{} // a wait has ended, which is not printed yet
+	ended    chan bool     // an execution has ended, and whether well
 
-	mu         sync.Mutex
+	many  bool // executions: each line begins with the name of its own
+	asks  bool // a person is asked here, who sees the trade with the question
+	width int  // of a line, or 0 for any
+
+	mu         sync.Mutex // held by whoever writes
 	out        io.Writer
-	many       bool // executions: each line begins with the name of its own
+	address    string // of the desk's page, repeated so that it can be found
 	executions map[string]*progress
 }
 
@@ -40,19 +46,27 @@ type progress struct {
 	choice  string // the choice that it has just left
 }
 
-func newPrinter(out io.Writer, many bool) *printer {
+func newPrinter(out io.Writer) *printer {
 	return &printer{
 		waiting:    make(chan struct{}, 1),
 		noticed:    make(chan struct{}, 1),
+		answered:   make(chan struct{}, 1),
 		ended:      make(chan bool, 1),
+		width:      decision.Columns(out),
 		out:        out,
-		many:       many,
 		executions: map[string]*progress{},
 	}
 }
 
-// tell informs whoever waits for it; nobody may.
-func tell[T any](c chan T, value T) {
+// hold keeps everything from being printed but what the caller writes, until it releases
+// the printer. What happens in the meantime is printed then.
+func (p *printer) hold() (release func()) {
+	p.mu.Lock()
+	return sync.OnceFunc(p.mu.Unlock)
+}
+
+// report informs whoever waits for it; nobody may.
+func report[T any](c chan T, value T) {
 	select {
 	case c <- value:
 	default:
@@ -69,15 +83,36 @@ var (
 // print writes a line, with the execution's name before it where there are many.
 func (p *printer) print(executionARN, line string) {
 	if p.many {
-		name := trading.OneLine(executionARN[strings.LastIndex(executionARN, ":")+1:], 36)
-		line = fmt.Sprintf("%-36s  %s", faint(name), line)
+		name := trading.OneLine(executionARN[strings.LastIndex(executionARN, ":")+1:], nameColumns)
+		line = faint(fmt.Sprintf("%-*s", nameColumns, name)) + "  " + line
 	}
 	fmt.Fprintln(p.out, line)
 }
 
-// step is the line of a state: how it went, its name, its time and what came out.
+const (
+	nameColumns = 36 // of an execution's name, a UUID's
+	stepColumns = 46 // of a state's line before its text
+	maxText     = 400
+)
+
+// step is the line of a state: how it went, its name, its time and what came out, as far as
+// the line goes.
 func (p *printer) step(executionARN, mark, name string, took time.Duration, text string) {
-	p.print(executionARN, fmt.Sprintf("%s %-33s %s  %s", mark, name, faint(fmt.Sprintf("%8s", short(took))), trading.OneLine(text, 400)))
+	limit := maxText
+	if p.width > 0 {
+		limit = p.width - stepColumns
+		if p.many {
+			limit -= nameColumns + 2
+		}
+	}
+	p.print(executionARN, strings.TrimRight(fmt.Sprintf("%s %-33s %s  %s", mark, name, faint(fmt.Sprintf("%8s", short(took))), trading.OneLine(text, max(limit, 1))), " "))
+}
+
+// problem writes what went wrong, in full and broken at spaces.
+func (p *printer) problem(executionARN, text string) {
+	if text != "" {
+		p.print(executionARN, "    "+decision.Fold(text, "    ", p.width))
+	}
 }
 
 // untimed is the time of what has none to show.
@@ -95,6 +130,9 @@ func short(d time.Duration) string {
 
 // event shows an event of an execution's history.
 func (p *printer) event(executionARN string, e states.HistoryEvent) {
+	if e.Details.Resource == "sendMessage.waitForTaskToken" && (e.Type == "TaskSucceeded" || e.Type == "TaskFailed" || e.Type == "TaskTimedOut") {
+		report(p.answered, struct{}{})
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.executions[executionARN]
@@ -126,22 +164,26 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 		x.output, x.failed = e.Details.Output, false
 	case e.Type == "TaskSubmitted":
 		p.step(executionARN, note("…"), x.state, untimed, "waits for a decision")
-		tell(p.waiting, struct{}{})
+		report(p.waiting, struct{}{})
 	case e.Type == "LambdaFunctionFailed", e.Type == "LambdaFunctionTimedOut", e.Type == "TaskFailed", e.Type == "TaskTimedOut":
 		x.failed = true
-		p.step(executionARN, bad("!"), trading.OneLine(e.Details.Error, 100), took, e.Details.Cause)
+		p.step(executionARN, bad("!"), trading.OneLine(e.Details.Error, 100), took, "")
+		p.problem(executionARN, trading.OneLine(e.Details.Cause, maxText))
 	case endings[e.Type] != "":
 		paint := bad
 		if e.Type == "ExecutionSucceeded" {
 			paint = good
 		}
 		text := paint("Execution "+endings[e.Type]) + " after " + short(e.Timestamp.Sub(x.started))
-		if e.Details.Error != "" {
-			text += ": " + trading.OneLine(e.Details.Error, 100) + ": " + trading.OneLine(e.Details.Cause, 1000)
-		}
 		p.print(executionARN, text)
+		if e.Details.Error != "" {
+			p.problem(executionARN, trading.OneLine(e.Details.Error, 100)+": "+trading.OneLine(e.Details.Cause, 1000))
+		}
+		if p.address != "" {
+			fmt.Fprintln(p.out, faint("The desk in your browser: "+p.address))
+		}
 		delete(p.executions, executionARN)
-		tell(p.ended, e.Type == "ExecutionSucceeded")
+		report(p.ended, e.Type == "ExecutionSucceeded")
 	}
 }
 
@@ -152,21 +194,35 @@ var endings = map[string]string{
 	"ExecutionAborted":   "was stopped",
 }
 
-// notification shows what a subscriber of the topic gets.
+// invite prints the address of the desk's page.
+func (p *printer) invite(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address = address
+	fmt.Fprintf(p.out, "Open the desk in your browser; this address works once: %s\n", address)
+}
+
+// notification shows what a subscriber of the topic gets, but for what works at AWS alone.
 func (p *printer) notification(n system.Notification) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	execution := n.Attributes["execution"]
+	notice := n.Attributes["type"] == "approval-requested"
 	text := n.Message
-	if n.Attributes["type"] == "trade-report" {
+	switch {
+	case notice && p.asks:
+		text = ""
+	case notice:
+		text, _, _ = strings.Cut(text, trading.ToDecide)
+	default:
 		text = indentJSON(text)
 	}
 	p.print(execution, note("✉ "+trading.OneLine(n.Subject, 100)))
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
-		p.print(execution, "    "+faint(trading.OneLine(line, 400)))
+		p.print(execution, strings.TrimRight("    "+faint(decision.Fold(trading.OneLine(line, maxText), "    ", p.width)), " "))
 	}
-	if n.Attributes["type"] == "approval-requested" {
-		tell(p.noticed, struct{}{})
+	if notice {
+		report(p.noticed, struct{}{})
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // A state that waits is shown under its own name, whatever the definition calls it.
 func TestPrintNamesTheStateThatWaits(t *testing.T) {
 	var out strings.Builder
-	p := newPrinter(&out, false)
+	p := newPrinter(&out)
 	at := states.Time{Time: time.Now()}
 	for _, e := range []states.HistoryEvent{
 		{Type: "TaskStateEntered", Timestamp: at, Details: states.Details{Name: "Ask Twice"}},

@@ -516,7 +516,7 @@ func TestRun(t *testing.T) {
 func TestDecisionRefused(t *testing.T) {
 	c := localtest.Prepare(t, nil)
 	var out localtest.Buffer
-	p := newPrinter(&out, false)
+	p := newPrinter(&out)
 	c.OnEvent, c.OnNotification = p.event, p.notification
 	c.Deny = func(_, action, _ string) bool { return action == "states:SendTaskSuccess" }
 	s, err := system.Start(t.Context(), c)

@@ -334,7 +334,7 @@ func (r *running) badMessages(t *testing.T, served *batches) {
 		t.Error("the good message was in a batch of its own")
 	}
 	for _, n := range r.notices(t) {
-		if strings.Count(n.Message, "\n") != 17 || strings.Contains(n.Message+n.Subject, marker) || strings.Contains(n.Message, "\n  go run ./desk 'evil'") {
+		if strings.Count(n.Message, "\n") != 21 || strings.Contains(n.Message+n.Subject, marker) || strings.Contains(n.Message, "\n  go run ./desk 'evil'") {
 			t.Errorf("notice %q: %q", n.Subject, n.Message)
 		}
 	}
