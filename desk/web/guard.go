@@ -51,7 +51,7 @@ func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	g.mu.Unlock()
 	if !right {
-		if g.known(r) == nil { // who reloads is in already
+		if g.requireCookie(r) == nil { // somebody who reloads is in already
 			http.Redirect(w, r, g.base, http.StatusSeeOther)
 			return
 		}
@@ -72,7 +72,7 @@ var (
 	errMethod = errors.New("the desk takes GET, and POST for a change")
 )
 
-// wrap protects a handler of all that is under the base.
+// wrap protects everything under the base.
 func (g *guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -92,7 +92,7 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 			g.enter(w, r)
 			return
 		}
-		if err := g.known(r); err != nil {
+		if err := g.requireCookie(r); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
@@ -107,32 +107,32 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// check refuses what no page of the desk sends: a rebound name in Host, another page's
-// request. For a browser another port of this machine is the same site, not the same origin.
+// check refuses a request that no page of the desk sends. CrossOriginProtection refuses a change
+// that comes from elsewhere. It doesn't look at a page that is only read, a change without an
+// Origin, or a foreign name in Host that was made to lead here.
 func (g *guard) check(r *http.Request) error {
-	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	var (
+		read         = r.Method == http.MethodGet || r.Method == http.MethodHead
+		origin, site = r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+		protection   http.CrossOriginProtection
+	)
 	switch {
 	case r.Host != g.host:
 		return errHost
-	case site != "" && site != "same-origin" && site != "none":
+	case !read && r.Method != http.MethodPost:
+		return errMethod
+	case protection.Check(r) != nil:
 		return errOrigin
-	case origin != "" && origin != "http://"+g.host:
+	case origin != "http://"+g.host && (origin != "" || !read):
 		return errOrigin
+	case read && site != "" && site != "same-origin" && site != "none":
+		return errOrigin // another port of this machine is the same site, but another origin
 	}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		return nil
-	case http.MethodPost:
-		if origin == "" {
-			return errOrigin
-		}
-		return nil
-	}
-	return errMethod
+	return nil
 }
 
-// known refuses who has not entered.
-func (g *guard) known(r *http.Request) error {
+// requireCookie refuses a request without the cookie that enter sets.
+func (g *guard) requireCookie(r *http.Request) error {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || !same(cookie.Value, g.secret) {
 		return errSecret

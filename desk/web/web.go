@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,13 +36,13 @@ type Config struct {
 //go:embed static templates
 var files embed.FS
 
-// Server serves the page.
+// Server serves the page to the person who opened it.
 type Server struct {
+	http.Handler
 	config Config
 	desk   *decision.Desk
 	guard  *guard
 	pages  *template.Template
-	routes *http.ServeMux
 	draw   func(dot string) (svg []byte, err error)
 	ctx    context.Context // of what goes on when no page waits for it
 
@@ -76,13 +77,14 @@ func Serve(ctx context.Context, c Config) error {
 func newServer(host string, c Config) *Server {
 	s := &Server{
 		config: c, desk: decision.New(c.Client, c.Machine, c.Who), guard: newGuard(host, c.Tell),
-		routes: http.NewServeMux(), pictures: map[string]*picture{}, ctx: context.Background(),
+		pictures: map[string]*picture{}, ctx: context.Background(),
 	}
 	s.desk.Progress = s.progress
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
 		"age": age, "stamp": stamp, "dollars": trading.Dollars,
 	}).ParseFS(files, "templates/*.html"))
+	routes := http.NewServeMux()
 	for pattern, h := range map[string]handler{
 		"GET /{$}":       s.waits,
 		"GET /decide":    s.confirm,
@@ -93,15 +95,11 @@ func newServer(host string, c Config) *Server {
 		"GET /start":     s.startForm,
 		"POST /start":    s.start,
 	} {
-		s.routes.Handle(pattern, s.serve(h))
+		routes.Handle(pattern, s.serve(h))
 	}
-	s.routes.Handle("GET /static/", http.FileServerFS(files))
+	routes.Handle("GET /static/", http.FileServerFS(files))
+	s.Handler = s.guard.wrap(http.StripPrefix(strings.TrimSuffix(s.guard.base, "/"), routes))
 	return s
-}
-
-// ServeHTTP serves the page to who may see it.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.guard.wrap(http.StripPrefix(s.guard.base[:len(s.guard.base)-1], s.routes)).ServeHTTP(w, r)
 }
 
 // page is what a template shows.

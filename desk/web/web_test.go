@@ -431,6 +431,8 @@ func TestGuard(t *testing.T) {
 			"without the secret": func(r *http.Request) { r.Header.Del("Cookie") },
 			"rebound":            func(r *http.Request) { r.Host = "attacker.example" },
 			"from another site":  header("Sec-Fetch-Site", "cross-site"),
+			"from another port":  header("Sec-Fetch-Site", "same-site"),
+			"a foreign origin":   header("Origin", "http://attacker.example"),
 		} {
 			if w := d.request(http.MethodGet, path, nil, change); w.Code != http.StatusForbidden {
 				t.Errorf("%q %s: status %d", path, name, w.Code)
