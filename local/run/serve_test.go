@@ -512,23 +512,59 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A decision of the command line that can't be sent ends the run: nobody is there to give another.
-func TestDecisionRefused(t *testing.T) {
-	c := localtest.Prepare(t, nil)
-	var out localtest.Buffer
-	p := newPrinter(&out)
-	c.OnEvent, c.OnNotification = p.event, p.notification
-	c.Deny = func(_, action, _ string) bool { return action == "states:SendTaskSuccess" }
+// starting starts a system whose executions are printed.
+func starting(t *testing.T, context map[string]any, deny func(holder, action, resource string) bool) (*system.System, *printer, *localtest.Buffer) {
+	t.Helper()
+	c, out := localtest.Prepare(t, context), &localtest.Buffer{}
+	p := newPrinter(out)
+	c.OnEvent, c.OnNotification, c.Deny = p.event, p.notification, deny
 	s, err := system.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
+	return s, p, out
+}
+
+// A decision of the command line that can't be sent ends the run: nobody is there to give another.
+func TestDecisionRefused(t *testing.T) {
+	s, p, out := starting(t, nil, func(_, action, _ string) bool { return action == "states:SendTaskSuccess" })
 	o := options{config: config.Default(), input: "{}", decision: "approve"}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := o.trade(ctx, s, p, devNull(t), &out); err == nil || !strings.Contains(err.Error(), "you may not call states:SendTaskSuccess") {
-		t.Errorf("got error %v:\n%s", err, &out)
+	if err := o.trade(ctx, s, p, devNull(t), out); err == nil || !strings.Contains(err.Error(), "you may not call states:SendTaskSuccess") {
+		t.Errorf("got error %v:\n%s", err, out)
+	}
+}
+
+// A person who is asked sees the trade once, and what follows from an answer after it.
+func TestTrade(t *testing.T) {
+	for _, test := range []struct{ name, timeout, typed, want string }{
+		{"an answer", "24h", "decline\ntoo dear\ny\n", `(?s)Type y to send it, or Enter to go back: Declined by approver at [0-9:]+ UTC: too dear\. Nothing was traded\.\n(! TradeDeclined .*)Execution succeeded after `},
+		{"leaving", "24h", "q\n", `or \[q\]uit\? Nothing was decided and nothing was traded\. The run ends here, and the execution with it\.\n$`},
+		{"no more input", "24h", "", `or \[q\]uit\? \nNothing was decided `},
+		{"no answer in time", "5s", "", `(?s)or \[q\]uit\? \n! States\.Timeout .*Execution succeeded after `},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, p, out := starting(t, map[string]any{"approvalTimeout": test.timeout}, nil)
+			p.asks = true
+			var stdin io.Reader = strings.NewReader(test.typed)
+			if test.timeout == "5s" {
+				open, writer := io.Pipe()
+				defer writer.Close()
+				stdin = open
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err := options{config: config.Default(), input: `{"symbol":"AMZN"}`}.trade(ctx, s, p, stdin, out)
+			text := out.String()
+			if err != nil || !regexp.MustCompile(test.want).MatchString(text) {
+				t.Errorf("got error %v, want %s in\n%s", err, test.want, text)
+			}
+			if n := strings.Count(text, "simulated, nothing real is traded"); n != 1 {
+				t.Errorf("the trade is shown %d times:\n%s", n, text)
+			}
+		})
 	}
 }
 
