@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -19,10 +18,11 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/alecthomas/kong"
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/web"
+	"stocktrading/lambdas/trading"
 	"stocktrading/local/setup"
 	"stocktrading/local/system"
 	"stocktrading/stacks/config"
@@ -46,13 +46,13 @@ func main() {
 type usageError struct{ error }
 
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
-	o, err := parse(args, term.IsTerminal(int(stdin.Fd())), stderr)
+	o, err := parse(args, decision.IsTerminal(stdin), stdout, stderr)
 	if err == nil {
 		err = o.run(ctx, stdin, stdout, stderr)
 	}
 	var usage usageError
 	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	case err == nil, errors.Is(err, errHelp):
 		return exitSucceeded
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "interrupted")
@@ -68,71 +68,66 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	}
 }
 
-// options are what the command line says.
-type options struct {
-	project  setup.Project
-	config   config.Config
-	input    string
-	decision string
-	reason   string
-	serve    bool
-	web      bool // and serve
-	port     int
-	logs     bool
-	market   market
+// flags are the command line's.
+type flags struct {
+	Context  map[string]string `short:"c" mapsep:"none" placeholder:"KEY=VALUE" help:"The configuration of the deployment, one key each: ${keys}."`
+	Input    string            `default:"{}" placeholder:"JSON" help:"The execution's input, a JSON object."`
+	Decision string            `placeholder:"ANSWER" help:"Approve, buy, sell or decline, in place of a question."`
+	Reason   string            `placeholder:"TEXT" help:"Why."`
+	Serve    bool              `help:"Keep the system up, for the AWS CLI, SDKs and the desk."`
+	Web      bool              `help:"Keep the system up, with the desk as a page in your browser."`
+	Port     int               `placeholder:"N" help:"The endpoint's port on 127.0.0.1; 0 takes any free one."`
+	Logs     bool              `help:"Show the functions' logs."`
+	Paper    bool              `help:"With -c market=alpaca, trade at Alpaca with play money: takes the keys of your paper account from APCA_API_KEY_ID and APCA_API_SECRET_KEY."`
 }
 
-const usage = `Usage: go run ./local [flags]
+const about = `Runs one trade through the whole system on this machine and shows each step, or keeps the system up with --serve or --web.
 
-Runs one trade through the whole system on this machine and shows each step, or keeps
-the system up with -serve or -web.
+  go run ./local                                   asks for your decision
+  go run ./local --decision decline --reason no    decides by itself
+  go run ./local --input '{"symbol":"AMZN","qty":5}'
+  go run ./local -c approvalTimeout=30s            a deployment's configuration
+  go run ./local --web                             the desk in your browser
+  go run ./local -c market=alpaca                  a broker stands in for Alpaca
+  go run ./local -c market=alpaca --paper          Alpaca, with your keys`
 
-  go run ./local                                  asks for your decision
-  go run ./local -decision decline -reason "no"   decides by itself
-  go run ./local -input '{"symbol":"AMZN","qty":5}'
-  go run ./local -c approvalTimeout=30s           a deployment's configuration
-  go run ./local -serve                           for the AWS CLI, SDKs and the desk
-  go run ./local -web                             the desk as a page in your browser
-  go run ./local -c market=alpaca                 a broker that stands in for Alpaca
-  go run ./local -c market=alpaca -paper          Alpaca's paper trading, with your keys
+// options are what the command line asks for.
+type options struct {
+	flags
+	project setup.Project
+	config  config.Config
+	market  market
+}
 
-Flags:
-`
+// keepsUp tells whether the system stays up, in place of one trade.
+func (o options) keepsUp() bool { return o.Serve || o.Web }
 
-func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
+// errHelp says that help was asked for, and given.
+var errHelp = errors.New("help was asked for")
+
+func parse(args []string, terminal bool, stdout, stderr io.Writer) (options, error) {
 	var o options
-	given := map[string]any{}
-	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
+	helped := false
+	parser, err := kong.New(&o.flags, kong.Name("go run ./local"), kong.Description(about), kong.Writers(stdout, stderr),
+		kong.Vars{"keys": strings.Join(config.Keys(), ", ")}, kong.Exit(func(int) { helped = true }), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}))
+	if err != nil {
+		return o, err // a defect of the grammar
 	}
-	flags.Func("c", "a `key=value` of the configuration: "+strings.Join(config.Keys(), ", "), func(arg string) error {
-		key, value, ok := strings.Cut(arg, "=")
-		if !ok || !slices.Contains(config.Keys(), key) {
-			return fmt.Errorf("want key=value with one of the keys %s", strings.Join(config.Keys(), ", "))
+	_, err = parser.Parse(args)
+	switch {
+	case helped:
+		return o, errHelp
+	case err != nil:
+		return o, wrongFlag(args, err)
+	}
+	given := map[string]any{}
+	for key, value := range o.Context {
+		if !slices.Contains(config.Keys(), key) {
+			return o, usageError{fmt.Errorf("-c %s=%s: want one of the keys %s", key, value, strings.Join(config.Keys(), ", "))}
 		}
 		given[key] = value
-		return nil
-	})
-	flags.StringVar(&o.input, "input", "{}", "the execution's input, a `JSON` object")
-	flags.StringVar(&o.decision, "decision", "", "`approve, buy, sell or decline`, in place of a question")
-	flags.StringVar(&o.reason, "reason", "", "the decision's reason")
-	flags.BoolVar(&o.serve, "serve", false, "keep the system up")
-	flags.BoolVar(&o.web, "web", false, "keep the system up, with the desk as a page in your browser")
-	flags.IntVar(&o.port, "port", 0, "the endpoint's port on 127.0.0.1; 0 takes any free one")
-	flags.BoolVar(&o.logs, "logs", false, "show the functions' logs")
-	paper := flags.Bool("paper", false, "with -c market=alpaca, trade at Alpaca with play money: takes the keys of your paper\naccount from APCA_API_KEY_ID and APCA_API_SECRET_KEY")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, err
-		}
-		return o, usageError{err}
 	}
-	o.serve = o.serve || o.web
-	_, reasonErr := decision.CleanReason(o.reason)
-	var err error
+	_, reasonErr := decision.CleanReason(o.Reason)
 	if o.project, err = setup.Open(given, nil); err != nil {
 		return o, err
 	}
@@ -143,40 +138,50 @@ func parse(args []string, terminal bool, stderr io.Writer) (options, error) {
 	if o.config, err = config.FromContext(func(key string) any { return context[key] }); err != nil {
 		return o, usageError{err}
 	}
-	o.market, err = chooseMarket(o.config, *paper, os.Getenv)
+	o.market, err = chooseMarket(o.config, o.Paper, os.Getenv)
 	switch {
 	case err != nil:
-		return o, usageError{err}
-	case flags.NArg() > 0:
-		return o, usageError{fmt.Errorf("unexpected argument %q; -h shows the flags", flags.Arg(0))}
-	case !json.Valid([]byte(o.input)):
-		return o, usageError{fmt.Errorf(`-input %q is not JSON, want for example '{"symbol":"AMZN","qty":5}'`, o.input)}
-	case o.decision != "" && !slices.Contains([]decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}, decision.Answer(o.decision)):
-		return o, usageError{fmt.Errorf("-decision is %q, want approve, buy, sell or decline", o.decision)}
+	case !json.Valid([]byte(o.Input)):
+		err = fmt.Errorf(`--input %q is not JSON, want for example '{"symbol":"AMZN","qty":5}'`, o.Input)
+	case o.Decision != "" && !slices.Contains([]decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}, decision.Answer(o.Decision)):
+		err = fmt.Errorf("--decision is %q, want approve, buy, sell or decline", o.Decision)
 	case reasonErr != nil:
-		return o, usageError{reasonErr}
-	case o.decision != "" && o.serve:
-		return o, usageError{errors.New("-decision answers one trade; with -serve or -web decide at the desk")}
-	case o.decision != "" && o.config.Approval == config.AutomaticApproval:
-		return o, usageError{errors.New("-decision has nothing to decide with -c approval=automatic")}
-	case o.decision == "" && !terminal && !o.serve && o.config.Approval == config.HumanApproval:
-		return o, usageError{errors.New("nobody to ask: this is not a terminal, so -decision approve, buy, sell or decline must say what to do")}
-	case o.port < 0 || o.port > 65535:
-		return o, usageError{fmt.Errorf("-port is %d, want 0 to 65535", o.port)}
+		err = reasonErr
+	case o.Decision != "" && o.keepsUp():
+		err = errors.New("--decision answers one trade; with --serve or --web decide at the desk")
+	case o.Decision != "" && o.config.Approval == config.AutomaticApproval:
+		err = errors.New("--decision has nothing to decide with -c approval=automatic")
+	case o.Decision == "" && !terminal && !o.keepsUp() && o.config.Approval == config.HumanApproval:
+		err = errors.New("nobody to ask: this is not a terminal, so --decision approve, buy, sell or decline must say what to do")
+	case o.Port < 0 || o.Port > 65535:
+		err = fmt.Errorf("--port is %d, want 0 to 65535", o.Port)
+	}
+	if err != nil {
+		return o, usageError{err}
 	}
 	return o, nil
+}
+
+// wrongFlag says what is wrong with a command line that Kong does not take.
+func wrongFlag(args []string, err error) error {
+	for _, arg := range args {
+		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[1] != 'c' {
+			return usageError{fmt.Errorf("%s is not a flag: the names of flags begin with two dashes, as in --decision; --help shows them", trading.OneLine(arg, 40))}
+		}
+	}
+	return usageError{fmt.Errorf("%s; --help shows the flags", trading.OneLine(err.Error(), 200))}
 }
 
 // prepare is another function in tests.
 var prepare = system.Prepare
 
 func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port)))
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("port %d is in use, choose another with -port: %w", o.port, err)
+			return fmt.Errorf("port %d is in use, choose another with --port: %w", o.Port, err)
 		}
-		return fmt.Errorf("port %d can't be opened, choose another with -port: %w", o.port, err)
+		return fmt.Errorf("port %d can't be opened, choose another with --port: %w", o.Port, err)
 	}
 	defer listener.Close()
 	o.project.Progress = setup.NewProgress(stderr)
@@ -189,7 +194,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	}
 
 	p := newPrinter(stdout)
-	p.many, p.asks = o.serve, !o.serve && o.decision == ""
+	p.many, p.asks = o.keepsUp(), !o.keepsUp() && o.Decision == ""
 	c.Listener, c.OnEvent, c.OnNotification = listener, p.event, p.notification
 	where, end, err := o.market.open(&c)
 	if err != nil {
@@ -199,7 +204,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 	if where != "" {
 		fmt.Fprintln(stdout, where)
 	}
-	if o.logs {
+	if o.Logs {
 		c.OnLog = func(function string, line []byte) { fmt.Fprintf(stderr, "%s %s\n", function, line) }
 	}
 	s, err := system.Start(ctx, c)
@@ -207,7 +212,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wri
 		return err
 	}
 	defer s.Close()
-	if o.serve {
+	if o.keepsUp() {
 		return o.keepUp(ctx, s, p, stdout)
 	}
 	return o.trade(ctx, s, p, stdin, stdout)
@@ -220,8 +225,8 @@ var (
 
 // trade runs one execution to its end.
 func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin io.Reader, stdout io.Writer) error {
-	fmt.Fprintf(stdout, "Starting an execution with input %s\n\n", o.input)
-	arn, err := s.Engine().StartExecution("", []byte(o.input))
+	fmt.Fprintf(stdout, "Starting an execution with input %s\n\n", o.Input)
+	arn, err := s.Engine().StartExecution("", []byte(o.Input))
 	if err != nil {
 		return fmt.Errorf("start execution: %w", err)
 	}
@@ -236,7 +241,7 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 			case err == nil, asking.Err() != nil:
 			case errors.Is(err, errLeft):
 				left <- err
-			case o.decision != "" && !errors.Is(err, decision.ErrGone): // nobody is there to answer again
+			case o.Decision != "" && !errors.Is(err, decision.ErrGone): // nobody is there to answer again
 				left <- fmt.Errorf("no decision: %w", err)
 			default:
 				fmt.Fprintln(stdout, bad("No decision:"), err)
@@ -283,7 +288,7 @@ Decide:
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	page := make(chan error, 1)
-	if o.web {
+	if o.Web {
 		go func() { page <- servePage(ctx, s, p) }()
 	}
 	select {
@@ -353,7 +358,7 @@ func (o options) decide(ctx, asking context.Context, s *system.System, p *printe
 		case <-asking.Done():
 		}
 	}()
-	answer, reason := decision.Answer(o.decision), o.reason
+	answer, reason := decision.Answer(o.Decision), o.Reason
 	if answer == decision.Later {
 		fmt.Fprintln(stdout)
 		terminal := decision.NewTerminal(stdin, stdout, decision.Colour(stdout, os.Getenv))

@@ -37,7 +37,7 @@ type market struct {
 func chooseMarket(c config.Config, paper bool, getenv func(string) string) (market, error) {
 	switch {
 	case c.Market != config.AlpacaMarket && paper:
-		return market{}, errors.New("-paper goes with -c market=alpaca only")
+		return market{}, errors.New("--paper goes with -c market=alpaca only")
 	case c.Market != config.AlpacaMarket:
 		return market{}, nil
 	case c.MarketMode == config.LiveMode:
@@ -49,7 +49,7 @@ func chooseMarket(c config.Config, paper bool, getenv func(string) string) (mark
 	}
 	m.keyID, m.secretKey = getenv(keyIDVariable), getenv(secretKeyVariable)
 	if m.keyID == "" || m.secretKey == "" {
-		return market{}, fmt.Errorf("-paper trades at Alpaca with the keys of your paper account: set %s and %s, or leave -paper out to trade at a broker on this machine that needs none", keyIDVariable, secretKeyVariable)
+		return market{}, fmt.Errorf("--paper trades at Alpaca with the keys of your paper account: set %s and %s, or leave --paper out to trade at a broker on this machine that needs none", keyIDVariable, secretKeyVariable)
 	}
 	return m, nil
 }
@@ -73,7 +73,7 @@ func (m market) open(c *system.Config) (where string, end func(), err error) {
 		go server.Serve(listener)
 		end = func() { server.Close() }
 		c.Environment = map[string]string{"MARKET_ENDPOINT": "http://" + listener.Addr().String()}
-		where = "Trading at a broker on this machine that stands in for Alpaca; -paper trades at Alpaca itself, with play money."
+		where = "Trading at a broker on this machine that stands in for Alpaca; --paper trades at Alpaca itself, with play money."
 	} else {
 		c.Token = rand.Text() // others on this machine should not trade with that account
 	}

@@ -17,7 +17,7 @@ func TestChooseMarket(t *testing.T) {
 	live := alpaca
 	live.MarketMode = config.LiveMode
 	own := map[string]string{"APCA_API_KEY_ID": "mine", "APCA_API_SECRET_KEY": "my own"}
-	const missing = "-paper trades at Alpaca with the keys of your paper account: set APCA_API_KEY_ID and APCA_API_SECRET_KEY"
+	const missing = "--paper trades at Alpaca with the keys of your paper account: set APCA_API_KEY_ID and APCA_API_SECRET_KEY"
 	for _, test := range []struct {
 		name    string
 		config  config.Config
@@ -27,7 +27,7 @@ func TestChooseMarket(t *testing.T) {
 		wantErr string
 	}{
 		{"simulated", config.Default(), false, own, market{}, ""},
-		{"simulated, and paper", config.Default(), true, own, market{}, "-paper goes with -c market=alpaca only"},
+		{"simulated, and paper", config.Default(), true, own, market{}, "--paper goes with -c market=alpaca only"},
 		{"a stand-in", alpaca, false, nil, market{secret: localSecret}, ""},
 		{"a stand-in, which gets nobody's keys", alpaca, false, own, market{secret: localSecret}, ""},
 		{"paper", alpaca, true, own, market{secret: localSecret, keyID: "mine", secretKey: "my own"}, ""},

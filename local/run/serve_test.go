@@ -31,7 +31,7 @@ import (
 	"stocktrading/stacks/config"
 )
 
-// served is a local system kept up by -serve, as another process would find it.
+// served is a local system kept up by --serve, as another process would find it.
 type served struct {
 	endpoint, machine string
 	session           string // empty where the endpoint asks for none
@@ -49,11 +49,11 @@ func startServe(t *testing.T, args ...string) *served {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	stdin := devNull(t)
-	go func() { ended <- run(ctx, append([]string{"-serve", "-logs"}, args...), stdin, s.output, s.output) }()
+	go func() { ended <- run(ctx, append([]string{"--serve", "--logs"}, args...), stdin, s.output, s.output) }()
 	t.Cleanup(func() {
 		cancel()
 		if status := <-ended; status != exitSucceeded {
-			t.Errorf("-serve ended with status %d:\n%s", status, s.output)
+			t.Errorf("--serve ended with status %d:\n%s", status, s.output)
 		}
 	})
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -65,7 +65,7 @@ func startServe(t *testing.T, args ...string) *served {
 			break
 		}
 		if time.Now().After(deadline) || len(ended) > 0 {
-			t.Fatalf("-serve does not come up:\n%s", s.output)
+			t.Fatalf("--serve does not come up:\n%s", s.output)
 		}
 	}
 	s.client = sfn.New(sfn.Options{
@@ -395,7 +395,7 @@ func (s *served) testCLI(t *testing.T) {
 }
 
 func TestServePage(t *testing.T) {
-	wantText(t, startServe(t, "-web").openPage(t), "Nothing waits for a decision.", "local run")
+	wantText(t, startServe(t, "--web").openPage(t), "Nothing waits for a decision.", "local run")
 }
 
 func wantText(t *testing.T, text string, wants ...string) {
@@ -440,7 +440,7 @@ func (s *served) openPage(t *testing.T) string {
 func TestServePaperAsksForAToken(t *testing.T) {
 	t.Setenv(keyIDVariable, "nobody's")
 	t.Setenv(secretKeyVariable, "nobody's")
-	s := startServe(t, "-c", "market=alpaca", "-paper", "-web")
+	s := startServe(t, "-c", "market=alpaca", "--paper", "--web")
 	if n := strings.Count(s.output.String(), " AWS_SESSION_TOKEN="+s.session+" "); s.session == "" || n != 2 {
 		t.Errorf("%d of the printed commands have the token, want 2:\n%s", n, s.output)
 	}
@@ -477,27 +477,29 @@ func TestRun(t *testing.T) {
 		wantStatus int
 		wantOutput string
 	}{
-		{"approve", []string{"-decision", "approve", "-input", `{"symbol":"AMZN"}`}, exitSucceeded, "Execution succeeded"},
-		{"decline", []string{"-decision", "decline", "-reason", "no"}, exitSucceeded, `"outcome": "declined"`},
+		{"approve", []string{"--decision", "approve", "--input", `{"symbol":"AMZN"}`}, exitSucceeded, "Execution succeeded"},
+		{"decline", []string{"--decision", "decline", "--reason", "no"}, exitSucceeded, `"outcome": "declined"`},
 		{"automatic", []string{"-c", "approval=automatic"}, exitSucceeded, "every recommendation is traded and no one is asked"},
-		{"failed", []string{"-decision", "approve", "-input", `{"qty":0}`}, exitFailed, "qty is 0, want a whole number from 1 to 1000"},
+		{"failed", []string{"--decision", "approve", "--input", `{"qty":0}`}, exitFailed, "qty is 0, want a whole number from 1 to 1000"},
 		{"nobody to ask", nil, exitUsage, "nobody to ask"},
-		{"no JSON", []string{"-input", "{"}, exitUsage, `-input "{" is not JSON`},
-		{"unknown decision", []string{"-decision", "maybe"}, exitUsage, `-decision is "maybe", want approve, buy, sell or decline`},
-		{"decision with automatic", []string{"-decision", "approve", "-c", "approval=automatic"}, exitUsage, "nothing to decide"},
-		{"decision with serve", []string{"-decision", "approve", "-serve"}, exitUsage, "decide at the desk"},
-		{"reason too long", []string{"-decision", "decline", "-reason", strings.Repeat("x", 1001)}, exitUsage, "the reason has 1001 characters"},
+		{"no JSON", []string{"--input", "{"}, exitUsage, `--input "{" is not JSON`},
+		{"unknown decision", []string{"--decision", "maybe"}, exitUsage, `--decision is "maybe", want approve, buy, sell or decline`},
+		{"decision with automatic", []string{"--decision", "approve", "-c", "approval=automatic"}, exitUsage, "nothing to decide"},
+		{"decision with serve", []string{"--decision", "approve", "--serve"}, exitUsage, "decide at the desk"},
+		{"reason too long", []string{"--decision", "decline", "--reason", strings.Repeat("x", 1001)}, exitUsage, "the reason has 1001 characters"},
 		{"unknown key", []string{"-c", "aproval=human"}, exitUsage, "approval, approverEmail, approvalTimeout"},
 		{"unknown value", []string{"-c", "approvalTimeout=soon"}, exitUsage, `context key approvalTimeout is "soon"`},
-		{"unknown flag", []string{"-x"}, exitUsage, "not defined: -x"},
-		{"argument", []string{"x"}, exitUsage, `unexpected argument "x"`},
-		{"paper without keys", []string{"-decision", "approve", "-c", "market=alpaca", "-paper"}, exitUsage, "set APCA_API_KEY_ID and APCA_API_SECRET_KEY"},
-		{"live", []string{"-decision", "approve", "-c", "market=alpaca", "-c", "marketMode=live"}, exitUsage, "the local run never trades with real money"},
+		{"mistyped flag", []string{"--decison", "approve"}, exitUsage, `unknown flag --decison, did you mean "--decision"?`},
+		{"one dash", []string{"-decision", "approve"}, exitUsage, "-decision is not a flag: the names of flags begin with two dashes"},
+		{"no key", []string{"-c", "approval"}, exitUsage, `expected "<key>=<value>"`},
+		{"argument", []string{"x"}, exitUsage, `unexpected argument x`},
+		{"paper without keys", []string{"--decision", "approve", "-c", "market=alpaca", "--paper"}, exitUsage, "set APCA_API_KEY_ID and APCA_API_SECRET_KEY"},
+		{"live", []string{"--decision", "approve", "-c", "market=alpaca", "-c", "marketMode=live"}, exitUsage, "the local run never trades with real money"},
 		{"live, and nobody asked", []string{"-c", "market=alpaca", "-c", "marketMode=live", "-c", "approval=automatic"}, exitUsage, "does not go with approval=automatic"},
-		{"a mode of no market", []string{"-decision", "approve", "-c", "marketMode=paper"}, exitUsage, "goes with market=alpaca only"},
-		{"paper of no market", []string{"-decision", "approve", "-paper"}, exitUsage, "-paper goes with"},
-		{"at a broker", []string{"-decision", "buy", "-c", "market=alpaca"}, exitSucceeded, `"outcome": "traded"`},
-		{"port out of range", []string{"-serve", "-port", "70000"}, exitUsage, "-port is 70000"},
+		{"a mode of no market", []string{"--decision", "approve", "-c", "marketMode=paper"}, exitUsage, "goes with market=alpaca only"},
+		{"paper of no market", []string{"--decision", "approve", "--paper"}, exitUsage, "--paper goes with"},
+		{"at a broker", []string{"--decision", "buy", "-c", "market=alpaca"}, exitSucceeded, `"outcome": "traded"`},
+		{"port out of range", []string{"--serve", "--port", "70000"}, exitUsage, "--port is 70000"},
 		{"help", []string{"-h"}, exitSucceeded, "Usage: go run ./local"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -529,7 +531,7 @@ func starting(t *testing.T, context map[string]any, deny func(holder, action, re
 // A decision of the command line that can't be sent ends the run: nobody is there to give another.
 func TestDecisionRefused(t *testing.T) {
 	s, p, out := starting(t, nil, func(_, action, _ string) bool { return action == "states:SendTaskSuccess" })
-	o := options{config: config.Default(), input: "{}", decision: "approve"}
+	o := options{config: config.Default(), flags: flags{Input: "{}", Decision: "approve"}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := o.trade(ctx, s, p, devNull(t), out); err == nil || !strings.Contains(err.Error(), "you may not call states:SendTaskSuccess") {
@@ -556,7 +558,7 @@ func TestTrade(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			err := options{config: config.Default(), input: `{"symbol":"AMZN"}`}.trade(ctx, s, p, stdin, out)
+			err := options{config: config.Default(), flags: flags{Input: `{"symbol":"AMZN"}`}}.trade(ctx, s, p, stdin, out)
 			text := out.String()
 			if err != nil || !regexp.MustCompile(test.want).MatchString(text) {
 				t.Errorf("got error %v, want %s in\n%s", err, test.want, text)
@@ -573,7 +575,7 @@ func TestToolMissing(t *testing.T) {
 	prepare = system.Prepare
 	defer func() { prepare = localtest.PrepareProject }()
 	var out localtest.Buffer
-	status := run(t.Context(), []string{"-decision", "approve"}, devNull(t), &out, &out)
+	status := run(t.Context(), []string{"--decision", "approve"}, devNull(t), &out, &out)
 	if want := "install Node.js 22 or later from https://nodejs.org"; status != exitUsage || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitUsage, want, &out)
 	}
@@ -583,8 +585,8 @@ func TestPortTaken(t *testing.T) {
 	s := startServe(t)
 	port := s.endpoint[strings.LastIndex(s.endpoint, ":")+1:]
 	var out localtest.Buffer
-	status := run(t.Context(), []string{"-serve", "-port", port}, devNull(t), &out, &out)
-	if want := "port " + port + " is in use, choose another with -port"; status != exitFailed || !strings.Contains(out.String(), want) {
+	status := run(t.Context(), []string{"--serve", "--port", port}, devNull(t), &out, &out)
+	if want := "port " + port + " is in use, choose another with --port"; status != exitFailed || !strings.Contains(out.String(), want) {
 		t.Errorf("status %d, want %d with %q:\n%s", status, exitFailed, want, &out)
 	}
 }
@@ -594,7 +596,7 @@ func TestInterrupt(t *testing.T) {
 	var out localtest.Buffer
 	ended := make(chan int, 1)
 	stdin := devNull(t)
-	go func() { ended <- run(ctx, []string{"-serve"}, stdin, &out, &out) }()
+	go func() { ended <- run(ctx, []string{"--serve"}, stdin, &out, &out) }()
 	cancel() // most likely while something is being built
 	if status := <-ended; status != exitInterrupted && status != exitSucceeded {
 		t.Errorf("status %d:\n%s", status, &out)
@@ -627,7 +629,7 @@ func TestCtrlC(t *testing.T) {
 			}
 			said := filepath.Join(dir, "said")
 			var out localtest.Buffer
-			cmd := exec.Command(exe, "-serve")
+			cmd := exec.Command(exe, "--serve")
 			cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "NODE="+node, "SAID="+said)
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {

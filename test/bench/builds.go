@@ -266,12 +266,12 @@ func measureEdit(ctx context.Context, b bench) ([]row, error) {
 		if err != nil {
 			return err
 		}
-		_, _, err = b.run(ctx, nil, "go", "run", "./local", "-decision", "approve")
+		_, _, err = b.run(ctx, nil, "go", "run", "./local", "--decision", "approve")
 		return err
 	}
 	if err := edit(); err != nil { // the first one compiles what depends on the folder
 		return nil, err
 	}
 	took, err := repeat(b.times(5), edit)
-	return []row{{"a function edited, then `go run ./local -decision approve`", "s", took}}, err
+	return []row{{"a function edited, then `go run ./local --decision approve`", "s", took}}, err
 }

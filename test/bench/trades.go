@@ -162,7 +162,7 @@ type opened struct {
 }
 
 func (b bench) open(ctx context.Context, local string, n int) (o opened, err error) {
-	serve := exec.CommandContext(ctx, local, "-serve")
+	serve := exec.CommandContext(ctx, local, "--serve")
 	serve.Dir = b.root
 	output, err := serve.StdoutPipe()
 	if err != nil {
@@ -175,12 +175,12 @@ func (b bench) open(ctx context.Context, local string, n int) (o opened, err err
 		serve.Process.Signal(os.Interrupt)
 		serve.Wait()
 	}()
-	// What -serve tells is also how to know what waits.
+	// What --serve tells is also how to know what waits.
 	var endpoint, machine string
 	lines := bufio.NewScanner(output)
 	for machine == "" {
 		if !lines.Scan() {
-			return o, errors.New("local -serve ended before it was up")
+			return o, errors.New("local --serve ended before it was up")
 		}
 		if _, after, ok := strings.Cut(lines.Text(), "The system is up at "); ok {
 			endpoint = strings.TrimSuffix(strings.Fields(after)[0], ".")

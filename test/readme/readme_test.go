@@ -22,10 +22,10 @@ import (
 	"stocktrading/stacks/config"
 )
 
-// What is done with a command: a terminal that asks gets an answer by -decision.
+// What is done with a command: a terminal that asks gets an answer by --decision.
 const (
 	runs    = "run"      // to its end, in success
-	answers = "answer"   // the same, with "-decision approve" behind it
+	answers = "answer"   // the same, with "--decision approve" behind it
 	keepsUp = "keeps up" // until it is interrupted
 	account = "account"  // needs an AWS account, or one at Alpaca
 )
@@ -33,9 +33,9 @@ const (
 // commands are all that the README and the pages of docs show, in their order. What the
 // tests themselves or .ci/run do anyway says so.
 var commands = []struct{ line, how string }{
-	{"go run ./local -web", keepsUp},
+	{"go run ./local --web", keepsUp},
 	{"npm ci && npx cdk deploy", account},
-	{`go run ./local -decision approve -input '{"symbol":"AMZN","qty":5}'`, runs},
+	{`go run ./local --decision approve --input '{"symbol":"AMZN","qty":5}'`, runs},
 	{"npm ci", "by .ci/run, and by the tests where it is needed"},
 	{"npx cdk synth", "by .ci/run"},
 	{"npx cdk deploy", account},
@@ -49,7 +49,7 @@ var commands = []struct{ line, how string }{
 	{"npx cdk destroy", account},
 	// docs/local-run.md
 	{"go run ./local", answers},
-	{"go run ./local -serve -port 8080", keepsUp},
+	{"go run ./local --serve --port 8080", keepsUp},
 	{"export AWS_ENDPOINT_URL=http://127.0.0.1:8080 AWS_DEFAULT_REGION=us-east-1", "by TestCommandLine"},
 	{"export AWS_ACCESS_KEY_ID=approver AWS_SECRET_ACCESS_KEY=local", "by TestCommandLine"},
 	{"export STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading-StockTradingStateMachineB8CE9B37", "by TestCommandLine"},
@@ -58,14 +58,14 @@ var commands = []struct{ line, how string }{
 	// docs/make-it-yours.md
 	{"go test ./test -update", "by TestRecipes"},
 	{"git diff test docs", "shows what that has changed"},
-	{"go run ./local -decision approve", "by TestRecipes"},
-	{"go run ./local -c costCenter=research -decision approve", "by TestRecipes"},
+	{"go run ./local --decision approve", "by TestRecipes"},
+	{"go run ./local -c costCenter=research --decision approve", "by TestRecipes"},
 	{"npx cdk deploy --profile test -c approval=automatic", account},
 	{"npx cdk deploy --profile production -c approverEmail=desk@example.com -c approvalTimeout=8h", account},
 	// docs/real-market.md
 	{"go run ./local -c market=alpaca", answers},
 	{"export APCA_API_KEY_ID=... APCA_API_SECRET_KEY=...", account},
-	{"go run ./local -c market=alpaca -paper", account},
+	{"go run ./local -c market=alpaca --paper", account},
 	{"aws secretsmanager create-secret --name alpaca-paper --secret-string file://alpaca.json --query ARN --output text", account},
 	{"npx cdk deploy -c market=alpaca -c marketSecret=ARN", account},
 }
@@ -120,7 +120,7 @@ func TestCommands(t *testing.T) {
 		case runs:
 			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line) })
 		case answers:
-			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line+" -decision approve") })
+			t.Run(c.line, func(t *testing.T) { succeed(t, root(t), nil, c.line+" --decision approve") })
 		case keepsUp:
 			t.Run(c.line, func(t *testing.T) { serve(t, c.line) })
 		}
@@ -135,7 +135,7 @@ func TestCommandLine(t *testing.T) {
 			script = block
 		}
 	}
-	script = strings.ReplaceAll(script, "8080", serve(t, "go run ./local -serve -port 8080"))
+	script = strings.ReplaceAll(script, "8080", serve(t, "go run ./local --serve --port 8080"))
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Log("the AWS CLI is not installed: nothing is started with it")
 		script = regexp.MustCompile(`(?m)^.*\baws .*$`).ReplaceAllString(script, "")
@@ -192,7 +192,7 @@ func TestRecipes(t *testing.T) {
 		return
 	}
 	succeed(t, project, env, "go test $(go list ./... | grep -v test/readme)")
-	if out := succeed(t, project, env, "go run ./local -c costCenter=research -decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
+	if out := succeed(t, project, env, "go run ./local -c costCenter=research --decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
 		t.Errorf("the new state did not run:\n%s", out)
 	}
 }
@@ -265,7 +265,7 @@ func succeed(t *testing.T, dir string, env []string, script string) string {
 }
 
 var (
-	portFlag = regexp.MustCompile(`-port \d+`)
+	portFlag = regexp.MustCompile(`--port \d+`)
 	address  = regexp.MustCompile(`http://127\.0\.0\.1:(\d+)`)
 )
 
@@ -274,7 +274,7 @@ var (
 // may be taken.
 func serve(t *testing.T, command string) (port string) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", "exec "+portFlag.ReplaceAllString(command, "-port 0"))
+	cmd := exec.Command("sh", "-c", "exec "+portFlag.ReplaceAllString(command, "--port 0"))
 	cmd.Dir = root(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as in a terminal, Ctrl-C reaches all that was started
 	var output localtest.Buffer
