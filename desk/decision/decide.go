@@ -65,42 +65,6 @@ func (w Wait) resolve(a Answer) (Answer, error) {
 	return "", errorf(ErrWrongUse, "%q is not an answer: approve, buy, sell or decline", trading.OneLine(string(a), 40))
 }
 
-// Consequence is a sentence about what an answer leads to.
-func (w Wait) Consequence(a Answer) (string, error) {
-	a, err := w.resolve(a)
-	if err != nil {
-		return "", err
-	}
-	side, known := w.side()
-	verb := map[trading.Side]string{trading.Buy: "buys", trading.Sell: "sells"}
-	trade := func(s trading.Side) string {
-		text := fmt.Sprintf("%s %d %s at %s, total %s", verb[s], w.Quote.Qty, w.Quote.Symbol,
-			cmp.Or(w.Quote.Limit(), trading.Dollars(w.Quote.Price())), trading.Dollars(w.Quote.Total()))
-		switch w.Quote.Market {
-		case trading.LiveMarket:
-			text += ", with REAL MONEY"
-		case "":
-			text += ", which will be refused: the request is of an older version of the app"
-		}
-		return text
-	}
-	other := func(s trading.Side) string {
-		if known {
-			return fmt.Sprintf("This goes against the recommendation and %s.", trade(s))
-		}
-		return fmt.Sprintf("This %s.", trade(s))
-	}
-	switch a {
-	case Approve:
-		return fmt.Sprintf("This approves the recommendation and %s.", trade(side)), nil
-	case Buy:
-		return other(trading.Buy), nil
-	case Sell:
-		return other(trading.Sell), nil
-	}
-	return "This declines the recommendation. Nothing is traded.", nil
-}
-
 // Act names what an answer does, as a headline: "Buy 5 AMZN at $75, $375 in all, against
 // the recommendation to sell". Its error is ErrWrongUse where the answer can't be given.
 func (w Wait) Act(a Answer) (string, error) {

@@ -501,25 +501,3 @@ func TestAct(t *testing.T) {
 		}
 	}
 }
-
-func TestConsequence(t *testing.T) {
-	for _, test := range []struct {
-		recommended string
-		answer      decision.Answer
-		want        string
-	}{
-		{"sell", decision.Approve, "This approves the recommendation and sells 5 AMZN at $62, total $310."},
-		{"sell", decision.Sell, "This approves the recommendation and sells 5 AMZN at $62, total $310."},
-		{"sell", decision.Buy, "This goes against the recommendation and buys 5 AMZN at $62, total $310."},
-		{"buy", decision.Sell, "This goes against the recommendation and sells 5 AMZN at $62, total $310."},
-		{"hold", decision.Sell, "This sells 5 AMZN at $62, total $310."},
-		{"buy", decision.Decline, "This declines the recommendation. Nothing is traded."},
-	} {
-		s := &sfntest.Service{}
-		s.Start("order-1", noon).Ask(noon, token, sfntest.Quote("AMZN", 62, 5, test.recommended))
-		got, err := find(t, newDesk(t, s), "order-1").Consequence(test.answer)
-		if err != nil || got != test.want {
-			t.Errorf("%s where %s is recommended: got %q and error %v, want %q", test.answer, test.recommended, got, err, test.want)
-		}
-	}
-}

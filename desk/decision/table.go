@@ -128,7 +128,7 @@ func (t *Terminal) Log(trades []Trade, details bool) error {
 			{number: true},
 			{text: string(x.Outcome)},
 			{text: trading.OneLine(Person(x.Decision.By), 24)},
-			{text: Clock(cmp.Or(x.Decision.At, x.Ended, x.Started), t.Now())},
+			{text: Clock(x.At(), t.Now())},
 			{},
 			{text: x.Name()},
 		}

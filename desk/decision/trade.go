@@ -95,24 +95,31 @@ func (t Trade) Act() string {
 }
 
 // String tells the whole in a few sentences: "Declined by ana at 10:46 UTC. Nothing was traded."
-func (t Trade) String() string {
-	var parts []string
-	if t.Decision.Event != "" {
-		parts = append(parts, sentence(t.Decision.phrase()))
+func (t Trade) String() string { return strings.TrimSpace(t.Decided() + " " + t.Result()) }
+
+// Decided says in a sentence how the wait for a person ended, or is empty.
+func (t Trade) Decided() string {
+	if t.Decision.Event == "" {
+		return ""
 	}
-	if t.Failure != "" {
-		parts = append(parts, sentence(t.Failure))
-	}
+	return sentence(t.Decision.phrase())
+}
+
+// Result says why it failed, if it did, and whether anything was traded.
+func (t Trade) Result() string {
 	switch {
 	case t.Outcome == Waiting:
-		parts = append(parts, "It waits for a decision.")
+		return "It waits for a decision."
 	case t.Outcome == Running:
-		parts = append(parts, "It still runs.")
-	default:
-		parts = append(parts, t.Placed.sentence())
+		return "It still runs."
+	case t.Failure != "":
+		return sentence(t.Failure) + " " + t.Placed.sentence()
 	}
-	return strings.Join(parts, " ")
+	return t.Placed.sentence()
 }
+
+// At is when it was decided, or else ended, or else began.
+func (t Trade) At() time.Time { return cmp.Or(t.Decision.At, t.Ended, t.Started) }
 
 func (c Certainty) sentence() string {
 	switch c {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"stocktrading/desk/decision"
@@ -204,12 +205,13 @@ func TestInBrowser(t *testing.T) {
 		reason     string
 		recorded   string
 		report     string
+		outcome    string
 		state      string // that lights up
 	}{
-		{"approve", "", "approve", "", "Approved by ", `"outcome": "traded"`, ""},
-		{"buy-instead", "sell", "buy", "it will rise", ": it will rise. It buys now.", `"type": "buy"`, "Buy Stock"},
-		{"sell-instead", "buy", "sell", "", "Changed to sell by ", `"type": "sell"`, "Sell Stock"},
-		{"decline", "", "decline", "too dear", ": too dear. Nothing was traded.", `"outcome": "declined"`, "Trade Declined"},
+		{"approve", "", "approve", "", "Approved by ", `"outcome": "traded"`, "traded", ""},
+		{"buy-instead", "sell", "buy", "it will rise", ": it will rise. It buys now.", `"type": "buy"`, "traded", "Buy Stock"},
+		{"sell-instead", "buy", "sell", "", "Changed to sell by ", `"type": "sell"`, "traded", "Sell Stock"},
+		{"decline", "", "decline", "too dear", ": too dear. Nothing was traded.", `"outcome": "declined"`, "declined", "Trade Declined"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &browser{b.ctx, t}
@@ -239,7 +241,7 @@ func TestInBrowser(t *testing.T) {
 			w.until("window.here = true")
 
 			b.click(fmt.Sprintf(`[aria-label="Execution %s"] .button.%s`, name, test.answer))
-			before := b.eval("document.querySelector('.lead').textContent")
+			before := b.eval("document.querySelector('h1').textContent")
 			if test.reason != "" {
 				b.run("give a reason", chromedp.SendKeys("#reason", test.reason, chromedp.ByQuery))
 			}
@@ -254,7 +256,7 @@ func TestInBrowser(t *testing.T) {
 			}
 			w.until(group("Report Result") + "?.classList.contains('is-succeeded')")
 			w.until("document.querySelector('#outcome').textContent.includes(" + quote(test.report) + ")")
-			w.until("document.querySelector('#summary').textContent.includes('SUCCEEDED')")
+			w.until("document.querySelector('#summary .status.is-" + test.outcome + "') !== null")
 			w.until("document.querySelectorAll('.graph .is-taken').length >= 6 && document.querySelectorAll('#events tr').length > 20")
 			if w.eval("window.here") != true {
 				t.Error("the page was loaded anew, not brought up to date")
@@ -289,7 +291,7 @@ func TestInBrowser(t *testing.T) {
 		b.run("insist", chromedp.Click("#anyway", chromedp.ByQuery))
 		b.click("button[type=submit]")
 		b.shows("<img src=x onerror=alert(1)>")
-		b.until("document.querySelector('#summary').textContent.includes('FAILED')")
+		b.until("document.querySelector('#summary .alert')?.textContent.includes('Nothing was traded.')")
 		b.until(group("Trade Failed") + "?.classList.contains('is-failed')")
 		if b.eval("document.images.length") != 0.0 {
 			t.Error("the input became an element of the page")
@@ -297,6 +299,9 @@ func TestInBrowser(t *testing.T) {
 		b.run("open list", chromedp.Navigate(base+"list"))
 		b.shows("approve-0")
 		b.shows("odd")
+		if declined := fmt.Sprint(b.eval("document.querySelector('tr:has(a[href$=decline-0]) .status').className")); declined != "status is-declined" {
+			t.Errorf("a declined trade looks like %q", declined)
+		}
 		b.click(`a[href$="status=FAILED"]`)
 		b.shows("odd")
 		if text := fmt.Sprint(b.eval("document.querySelector('tbody').innerText")); strings.Contains(text, "approve-0") {
@@ -334,12 +339,43 @@ func TestInBrowser(t *testing.T) {
 		}
 	})
 
+	// The decisions' files come with the cookie of the page, and to nobody else.
+	t.Run("decisions", func(t *testing.T) {
+		b := &browser{b.ctx, t}
+		b.run("open", chromedp.Navigate(base+"decisions"))
+		b.run("filter", chromedp.SetValue("#decided-by", fmt.Sprint(b.eval("document.querySelector('tr:has(a[href$=decline-0]) td:nth-child(6)').textContent")), chromedp.ByQuery))
+		b.click("button[type=submit]")
+		b.shows("too dear")
+		for _, kind := range []string{"csv", "json"} {
+			var file string
+			link := fmt.Sprintf("document.querySelector('a[href*=\"decisions.%s\"]').href", kind)
+			b.run("fetch", chromedp.Evaluate("fetch("+link+").then(r => r.text())", &file, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+			if !strings.Contains(file, "too dear") {
+				t.Errorf("the %s is %q", kind, file)
+			}
+			reply, err := http.Get(fmt.Sprint(b.eval(link)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply.Body.Close()
+			if reply.StatusCode != http.StatusForbidden {
+				t.Errorf("without the cookie, the %s comes with status %d", kind, reply.StatusCode)
+			}
+		}
+	})
+
 	t.Run("phone", func(t *testing.T) {
 		b := &browser{b.ctx, t}
-		for _, page := range []string{"", "list", "execution?name=decline-0", "workflow", "start"} {
+		for _, page := range []string{"", "list", "decisions", "decide?name=open&answer=decline", "execution?name=decline-0", "workflow", "start"} {
 			b.run("open", emulation.SetDeviceMetricsOverride(360, 740, 1, true), chromedp.Navigate(base+page))
 			if over := b.eval("document.documentElement.scrollWidth - innerWidth"); over.(float64) > 0 {
 				t.Errorf("%q is %v pixels wider than a phone", page, over)
+			}
+			if narrow := b.eval("[...document.querySelectorAll('main :is(.answers, .actions) .button')].filter(e => e.offsetWidth < e.closest('ul, p').clientWidth).length"); narrow != 0.0 {
+				t.Errorf("%v buttons of %q are not as wide as they can be", narrow, page)
+			}
+			if lines := b.eval("Math.max(0, ...[...document.querySelectorAll('td.name')].map(e => e.clientHeight / parseFloat(getComputedStyle(e).lineHeight)))"); lines.(float64) > 1.5 {
+				t.Errorf("a name takes %v lines of %q", lines, page)
 			}
 		}
 		b.run("back", emulation.ClearDeviceMetricsOverride())

@@ -1,12 +1,16 @@
 package web
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -29,7 +33,9 @@ type waitView struct {
 	Raw     string // the execution's name as it is
 	Verb    string // what is recommended, in words
 	Stakes  string
-	Live    bool // real money is at stake
+	Live    bool   // real money is at stake
+	Quoted  string // how long ago
+	Old     bool   // the quote is
 	Waiting string
 	Left    string
 	Answers []answer
@@ -37,35 +43,37 @@ type waitView struct {
 
 // answer is a way to decide.
 type answer struct {
-	Value  decision.Answer
-	Label  string
-	Detail string
+	Value decision.Answer
+	Label string
+	Act   string // such as "Buy 5 AMZN", on the button that sends it
 }
 
 func view(w decision.Wait, now time.Time) waitView {
 	v := waitView{Wait: w, Raw: decision.Execution{ARN: w.Execution}.Name(), Verb: line(w.Recommended, 20), Waiting: "unknown", Left: "unknown"}
+	v.Quoted, v.Old = w.QuoteAge(now)
 	v.Stakes, v.Live = w.Quote.Market.Stakes(), w.Quote.Market == trading.LiveMarket
 	if !w.Since.IsZero() {
-		v.Waiting = age(now.Sub(w.Since).Truncate(time.Second))
+		v.Waiting = decision.Span(now.Sub(w.Since))
 	}
 	if !w.Deadline.IsZero() {
-		v.Left = age(w.Deadline.Sub(now).Truncate(time.Second))
+		v.Left = decision.Span(w.Deadline.Sub(now))
 	}
 	if w.Problem != "" {
 		return v
 	}
-	buy, sell := answer{decision.Buy, "Buy", "buy"}, answer{decision.Sell, "Sell", "sell"}
 	switch trading.Side(w.Recommended) {
 	case trading.Buy:
-		sell.Label = "Sell instead"
-		v.Answers = []answer{{decision.Approve, "Approve", "buy"}, sell}
+		v.Answers = []answer{{Value: decision.Approve, Label: "Approve to buy"}, {Value: decision.Sell, Label: "Sell instead"}}
 	case trading.Sell:
-		buy.Label = "Buy instead"
-		v.Answers = []answer{{decision.Approve, "Approve", "sell"}, buy}
+		v.Answers = []answer{{Value: decision.Approve, Label: "Approve to sell"}, {Value: decision.Buy, Label: "Buy instead"}}
 	default:
-		v.Answers = []answer{buy, sell}
+		v.Answers = []answer{{Value: decision.Buy, Label: "Buy"}, {Value: decision.Sell, Label: "Sell"}}
 	}
-	v.Answers = append(v.Answers, answer{decision.Decline, "Decline", "trade nothing"})
+	v.Answers = append(v.Answers, answer{Value: decision.Decline, Label: "Decline"})
+	for i, a := range v.Answers {
+		act, _ := w.Act(a.Value) // an answer that is offered can be given
+		v.Answers[i].Act, _, _ = strings.Cut(act, " at ")
+	}
 	return v
 }
 
@@ -114,9 +122,11 @@ type waitsView struct {
 	Reading string // how far the list has come; empty if it is complete
 }
 
+const waitsTitle = "What waits for a decision"
+
 // waits shows what waits for a decision.
 func (s *Server) waits(*http.Request) (page, error) {
-	p := page{Title: "What waits for a decision", Section: "waits", Template: "waits", Poll: s.poll(500, 20_000)}
+	p := page{Title: waitsTitle, Section: "waits", Template: "waits", Poll: s.poll(500, 20_000)}
 	var (
 		l    = s.startListing()
 		list []decision.Wait
@@ -141,6 +151,9 @@ func (s *Server) waits(*http.Request) (page, error) {
 	for _, w := range list {
 		v.List = append(v.List, view(w, now))
 	}
+	if n := len(v.List); n > 0 {
+		p.Title = fmt.Sprintf("(%d) %s", n, waitsTitle)
+	}
 	p.Data = v
 	return p, nil
 }
@@ -148,12 +161,13 @@ func (s *Server) waits(*http.Request) (page, error) {
 // decideView is a decision that is about to be sent, or was.
 type decideView struct {
 	waitView
-	Answer      answer
-	Consequence string
-	RealMoney   bool // the answer trades with it
-	Reason      string
-	MaxReason   int
-	Record      string // of one that was sent
+	Answer    answer
+	Act       string // what it does, in full
+	RealMoney bool   // the answer trades with it
+	Reason    string
+	MaxReason int
+	Standing  decision.Standing // before it is sent
+	Record    decision.Record   // of one that was
 }
 
 // choose finds the wait of a request and the answer that it names.
@@ -164,7 +178,7 @@ func (s *Server) choose(r *http.Request) (v decideView, err error) {
 		return v, err
 	}
 	v = decideView{waitView: view(w, time.Now()), Reason: r.FormValue("reason"), MaxReason: decision.MaxReason}
-	if v.Consequence, err = w.Consequence(value); err != nil {
+	if v.Act, err = w.Act(value); err != nil {
 		return v, err
 	}
 	i := slices.IndexFunc(v.Answers, func(a answer) bool { return a.Value == value })
@@ -181,7 +195,10 @@ func (s *Server) confirm(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	return page{Title: v.Answer.Label + "?", Section: "waits", Template: "confirm", Data: v}, nil
+	if v.Standing, err = s.desk.Standing(r.Context()); err != nil {
+		return page{}, err
+	}
+	return page{Title: v.Act, Section: "waits", Template: "confirm", Data: v}, nil
 }
 
 // errAnother: what was confirmed is not what waits now.
@@ -202,11 +219,9 @@ func (s *Server) decide(r *http.Request) (page, error) {
 	if v.RealMoney && r.PostFormValue("real-money") != "yes" {
 		return page{}, errUnsure
 	}
-	record, err := s.desk.Decide(r.Context(), v.Wait, v.Answer.Value, v.Reason)
-	if err != nil {
+	if v.Record, err = s.desk.Decide(r.Context(), v.Wait, v.Answer.Value, v.Reason); err != nil {
 		return page{}, err
 	}
-	v.Record = record.String()
 	return page{Title: "Decided", Section: "waits", Template: "decided", Data: v}, nil
 }
 
@@ -219,17 +234,35 @@ type filter struct {
 var filters = []filter{
 	{"", "All"},
 	{types.ExecutionStatusRunning, "Running"},
-	{types.ExecutionStatusSucceeded, "Succeeded"},
+	{types.ExecutionStatusSucceeded, "Completed"},
 	{types.ExecutionStatusFailed, "Failed"},
 	{types.ExecutionStatusTimedOut, "Timed out"},
-	{types.ExecutionStatusAborted, "Aborted"},
+	{types.ExecutionStatusAborted, "Stopped"},
 }
 
-type listView struct {
-	Status  types.ExecutionStatus
-	Filters []filter
-	List    []executionView
-	Next    string // the next page, if there is one
+// tradesView is a page of executions, or of the log of decisions.
+type tradesView struct {
+	Status            types.ExecutionStatus
+	Filters           []filter
+	Since, Before, By string // of the log
+	JSON, CSV, Older  string // addresses under the base; Older is empty if there are none
+	List              []tradeView
+}
+
+// tradeView is an execution as a row shows it.
+type tradeView struct {
+	decision.Trade
+	Raw  string // the execution's name as it is
+	When string
+	Said string // the reason that a person gave, or why it failed
+}
+
+func row(t decision.Trade, now time.Time) tradeView {
+	v := tradeView{Trade: t, Raw: decision.Execution{ARN: t.Execution}.Name(), When: decision.Clock(t.At(), now), Said: t.Decision.Reason}
+	if t.Outcome == decision.Failed {
+		v.Said = t.Result()
+	}
+	return v
 }
 
 // executionView is an execution as the page shows it.
@@ -241,7 +274,6 @@ type executionView struct {
 	NoGraph string        // why there is none
 	States  []stateView
 	Report  *report
-	Waiting bool
 }
 
 // stateView is a state and what an execution did there.
@@ -250,29 +282,91 @@ type stateView struct {
 	Visits                  []visit
 }
 
-func look(x decision.Execution, now time.Time) executionView {
-	end := x.Stopped
-	if end.IsZero() {
-		end = now
-	}
-	return executionView{Execution: x, Took: age(end.Sub(x.Started))}
-}
-
 // executions lists recent executions.
 func (s *Server) executions(r *http.Request) (page, error) {
 	status := types.ExecutionStatus(r.FormValue("status"))
 	if !slices.ContainsFunc(filters, func(f filter) bool { return f.Value == status }) {
 		return page{}, &problem{decision.ErrWrongUse, fmt.Sprintf("there is no status %q", line(string(status), 40))}
 	}
-	list, next, err := s.desk.Executions(r.Context(), status, r.FormValue("page"))
+	v := tradesView{Status: status, Filters: filters}
+	return s.trades(r, page{Title: "Executions", Section: "list", Template: "list"}, v, decision.Filter{Status: status}, url.Values{"status": {string(status)}})
+}
+
+// readFilter reads which decisions a page asks for, and returns that as a query, too.
+func readFilter(r *http.Request) (f decision.Filter, query url.Values, err error) {
+	query = url.Values{}
+	for _, name := range []string{"since", "before", "by"} {
+		if text := strings.TrimSpace(r.FormValue(name)); text != "" {
+			query.Set(name, text)
+		}
+	}
+	f.By = query.Get("by")
+	for name, t := range map[string]*time.Time{"since": &f.Since, "before": &f.Before} {
+		if *t, err = decision.ParseTime(query.Get(name)); err != nil {
+			return f, query, &problem{decision.ErrWrongUse, "the time is " + err.Error()}
+		}
+	}
+	if !f.Before.IsZero() && !f.Since.Before(f.Before) {
+		return f, query, &problem{decision.ErrWrongUse, "the first day must be earlier than the day before which it ends"}
+	}
+	return f, query, nil
+}
+
+// decisions lists who decided what.
+func (s *Server) decisions(r *http.Request) (page, error) {
+	f, query, err := readFilter(r)
 	if err != nil {
 		return page{}, err
 	}
-	v := listView{Status: status, Filters: filters, Next: next}
-	for _, x := range list {
-		v.List = append(v.List, look(x, time.Now()))
+	v := tradesView{Since: query.Get("since"), Before: query.Get("before"), By: query.Get("by")}
+	v.JSON, v.CSV = "decisions.json?"+query.Encode(), "decisions.csv?"+query.Encode()
+	return s.trades(r, page{Title: "Decisions", Section: "decisions", Template: "decisions"}, v, f, query)
+}
+
+// trades fills a page of executions.
+func (s *Server) trades(r *http.Request, p page, v tradesView, f decision.Filter, query url.Values) (page, error) {
+	list, next, err := s.desk.Trades(r.Context(), f, r.FormValue("page"))
+	if err != nil {
+		return page{}, err
 	}
-	return page{Title: "Executions", Section: "list", Template: "list", Poll: s.poll(500, 20_000), Data: v}, nil
+	if next != "" {
+		query.Set("page", next)
+		v.Older = p.Section + "?" + query.Encode()
+	}
+	for _, t := range list {
+		v.List = append(v.List, row(t, time.Now()))
+	}
+	p.Poll, p.Data = s.poll(500, 20_000), v
+	return p, nil
+}
+
+// export writes all decisions that the query chooses, as "desk log" does.
+func (s *Server) export(kind string, write func(io.Writer, []decision.Trade) error) handler {
+	return func(r *http.Request) (page, error) {
+		f, _, err := readFilter(r)
+		if err != nil {
+			return page{}, err
+		}
+		all := []decision.Trade{} // none are an empty array in JSON
+		for next, done := "", false; !done; done = next == "" {
+			var list []decision.Trade
+			if list, next, err = s.desk.Trades(r.Context(), f, next); err != nil {
+				return page{}, err
+			}
+			all = append(all, list...)
+		}
+		var b bytes.Buffer
+		if err := write(&b, all); err != nil {
+			return page{}, err
+		}
+		return page{Type: kind, File: b.Bytes()}, nil
+	}
+}
+
+func writeJSON(w io.Writer, trades []decision.Trade) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(trades)
 }
 
 // execution shows one execution.
@@ -285,8 +379,7 @@ func (s *Server) execution(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	v := look(x, time.Now())
-	v.Visits = visits(x)
+	v := executionView{Execution: x, Took: decision.Span(cmp.Or(x.Stopped, time.Now()).Sub(x.Started)), Visits: visits(x)}
 	v.show(p)
 	if report, ok := readReport(x); ok {
 		v.Report = &report
@@ -295,10 +388,7 @@ func (s *Server) execution(r *http.Request) (page, error) {
 	if x.Status == types.ExecutionStatusRunning || p.pending {
 		poll = s.poll(250, 5_000)
 	}
-	if n := len(v.Visits); n > 0 {
-		v.Waiting = v.Visits[n-1].Status == waiting
-	}
-	return page{Title: line(x.Name(), 80), Section: "list", Template: "execution", Poll: poll, Data: v}, nil
+	return page{Title: cmp.Or(x.Trade.Act(), line(x.Name(), 80)), Section: "list", Template: "execution", Poll: poll, Data: v}, nil
 }
 
 // show puts the picture and the states into the view.

@@ -82,18 +82,21 @@ func newServer(host string, c Config) *Server {
 	s.desk.Progress = s.progress
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
-		"age": age, "stamp": stamp, "dollars": trading.Dollars,
+		"stamp": stamp, "dollars": trading.Dollars, "person": decision.Person, "span": decision.Span,
 	}).ParseFS(files, "templates/*.html"))
 	routes := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /{$}":       s.waits,
-		"GET /decide":    s.confirm,
-		"POST /decide":   s.decide,
-		"GET /list":      s.executions,
-		"GET /execution": s.execution,
-		"GET /workflow":  s.workflow,
-		"GET /start":     s.startForm,
-		"POST /start":    s.start,
+		"GET /{$}":            s.waits,
+		"GET /decide":         s.confirm,
+		"POST /decide":        s.decide,
+		"GET /list":           s.executions,
+		"GET /decisions":      s.decisions,
+		"GET /decisions.json": s.export("application/json", writeJSON),
+		"GET /decisions.csv":  s.export("text/csv; charset=utf-8", decision.WriteCSV),
+		"GET /execution":      s.execution,
+		"GET /workflow":       s.workflow,
+		"GET /start":          s.startForm,
+		"POST /start":         s.start,
 	} {
 		routes.Handle(pattern, s.serve(h))
 	}
@@ -115,6 +118,8 @@ type page struct {
 	Template string
 	Status   int    // of HTTP; 0 for OK
 	Location string // if not empty, the page to go to in place of this one
+	Type     string // of a file to be saved in place of a page
+	File     []byte
 	Data     any
 }
 
@@ -129,6 +134,12 @@ func (s *Server) serve(h handler) http.Handler {
 		}
 		if p.Location != "" {
 			http.Redirect(w, r, p.Location, http.StatusSeeOther)
+			return
+		}
+		if p.Type != "" {
+			w.Header().Set("Content-Type", p.Type)
+			w.Header().Set("Content-Disposition", "attachment")
+			_, _ = w.Write(p.File)
 			return
 		}
 		p.Base, p.Form = s.guard.base, s.guard.form
@@ -204,19 +215,6 @@ func (s *Server) paint(w workflow) *picture {
 		}
 	}
 	return &picture{workflow: w, failed: time.Now(), problem: "The workflow can't be drawn, which takes Go and the app's folder: " + err.Error()}
-}
-
-// age writes how long something lasts, as a person would say it.
-func age(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "none"
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 24*time.Hour:
-		return d.Round(time.Second).String()
-	}
-	return fmt.Sprintf("%dd %s", int(d.Hours())/24, (d % (24 * time.Hour)).Round(time.Minute))
 }
 
 // stamp writes a time.

@@ -2,21 +2,26 @@ package web
 
 import (
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
@@ -121,18 +126,22 @@ func TestDecide(t *testing.T) {
 		name, recommended, answer, reason string
 		before, after, sent               string
 	}{
-		{"approve", "sell", "approve", "", "This approves the recommendation and sells 5 AMZN at $62, total $310.", "Approved by jo at ", "SendTaskSuccess"},
-		{"the recommended side by its name", "sell", "sell", "", "This approves the recommendation and sells", "Approved by jo at ", "SendTaskSuccess"},
-		{"buy instead", "sell", "buy", "it will rise", "This goes against the recommendation and buys", " UTC: it will rise. It buys now.", "SendTaskFailure " + token + " BuyInstead it will rise"},
-		{"sell instead", "buy", "sell", "", "This goes against the recommendation and sells", "Changed to sell by jo at ", "SendTaskFailure " + token + " SellInstead"},
-		{"decline", "buy", "decline", "too <dear>", "This declines the recommendation. Nothing is traded.", " UTC: too &lt;dear&gt;. Nothing was traded.", "SendTaskFailure " + token + " TradeDeclined too <dear>"},
+		{"approve", "sell", "approve", "", "Sell 5 AMZN at $62, $310 in all, as recommended", "Approved by jo at ", "SendTaskSuccess"},
+		{"the recommended side by its name", "sell", "sell", "", "Sell 5 AMZN at $62, $310 in all, as recommended", "Approved by jo at ", "SendTaskSuccess"},
+		{"buy instead", "sell", "buy", "it will rise", "Buy 5 AMZN at $62, $310 in all, against the recommendation to sell", " UTC: it will rise. It buys now.", "SendTaskFailure " + token + " BuyInstead it will rise"},
+		{"sell instead", "buy", "sell", "", "Sell 5 AMZN at $62, $310 in all, against the recommendation to buy", "Changed to sell by jo at ", "SendTaskFailure " + token + " SellInstead"},
+		{"decline", "buy", "decline", "too <dear>", "Decline to buy 5 AMZN at $62, $310 in all; nothing is traded", " UTC: too &lt;dear&gt;. Nothing was traded.", "SendTaskFailure " + token + " TradeDeclined too <dear>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesk(t, false)
 			d.waiting("order-1", time.Now(), test.recommended)
 			query := url.Values{"name": {"order-1"}, "answer": {test.answer}}
 			shown := d.get(t, "decide?"+query.Encode(), http.StatusOK)
-			wantText(t, shown, test.before)
+			button, _, _ := strings.Cut(test.before, " at ")
+			wantText(t, shown, "<h1>"+test.before+"</h1>", `<button class="button" type="submit">`+button+"</button>", "You decide as jo.", "The price was quoted ")
+			if n := strings.Count(shown, "<button"); n != 1 || strings.Contains(shown, "is-sell") || strings.Contains(shown, "is-buy") {
+				t.Errorf("%d buttons, want 1, and no other side beside it:\n%s", n, shown)
+			}
 			if sent := d.service.Calls("SendTask"); len(sent) != 0 {
 				t.Errorf("sent before the confirmation: %q", sent)
 			}
@@ -141,7 +150,7 @@ func TestDecide(t *testing.T) {
 				t.Fatalf("the form doesn't say which wait it is about:\n%s", shown)
 			}
 			form := url.Values{"name": {"order-1"}, "answer": {test.answer}, "reason": {test.reason}, "wait": {wait[1]}}
-			wantText(t, d.post(t, "decide", form, http.StatusOK), test.after)
+			wantText(t, d.post(t, "decide", form, http.StatusOK), test.after, "<details><summary>Technical names</summary><p>Task", " by "+me)
 			if sent := d.service.Calls("SendTask"); len(sent) != 1 || !strings.HasPrefix(sent[0], test.sent) {
 				t.Errorf("sent %q, want %q", sent, test.sent)
 			}
@@ -198,7 +207,7 @@ func TestRealMoney(t *testing.T) {
 	}
 	for _, answer := range []string{"approve", "buy", "sell"} {
 		shown := d.get(t, "decide?name=real&answer="+answer, http.StatusOK)
-		wantText(t, shown, warning, box, "with REAL MONEY.")
+		wantText(t, shown, warning, box, ", with REAL MONEY</h1>")
 		wait := regexp.MustCompile(`name="wait" value="(\d+)"`).FindStringSubmatch(shown)[1]
 		for _, sure := range []string{"", "no"} {
 			wantText(t, d.post(t, "decide", url.Values{"name": {"real"}, "answer": {answer}, "wait": {wait}, "real-money": {sure}}, http.StatusBadRequest), "this trades with real money")
@@ -220,13 +229,17 @@ func TestRealMoney(t *testing.T) {
 
 func TestWaits(t *testing.T) {
 	d := newDesk(t, false)
-	wantText(t, d.get(t, "", http.StatusOK), "Nothing waits for a decision.")
+	empty := d.get(t, "", http.StatusOK)
+	wantText(t, empty, "<title>What waits for a decision ·")
+	if n := strings.Count(empty, "Nothing waits"); n != 1 {
+		t.Errorf("the page says %d times that nothing waits:\n%s", n, empty)
+	}
 	now := time.Now()
 	d.waiting("younger", now.Add(-time.Minute), "buy")
 	d.waiting("older", now.Add(-2*time.Minute), "sell")
 	d.waiting("unclear", now.Add(-3*time.Second), "hold")
 	page := d.get(t, "", http.StatusOK)
-	wantText(t, page, "3 trades wait, the oldest first", "2m0s", "57m", "Buy instead", "Sell instead", "Decline", `answer=decline`)
+	wantText(t, page, "<title>(3) What waits for a decision ·", "3 trades wait, the oldest first", "<dd>2m</dd>", "57m", "Approve to sell<span", ": Sell 5 AMZN, older<", "Buy instead", "Sell instead", "Decline", `answer=decline`)
 	if strings.Index(page, "Execution older") > strings.Index(page, "Execution younger") {
 		t.Error("the oldest is not first")
 	}
@@ -323,22 +336,138 @@ func TestPictureIsTriedAgain(t *testing.T) {
 	})
 }
 
+// decided adds an execution that jo has declined, with a reason.
+func (d *desk) decided(name string, asked time.Time, reason string) {
+	d.service.Start(name, asked).Ask(asked, token, sfntest.Quote("AMZN", 62, 5, "sell")).Append(asked.Add(90*time.Second),
+		sfntest.Failed("TradeDeclined", reason+" (decided by "+me+")"), sfntest.Exited("Task", "Request Human Approval"), sfntest.Entered("Pass", "Trade Declined"),
+		withInput(sfntest.Entered("Task", "Report Result"), `{"outcome":"declined","trade_placed":"no"}`), sfntest.Event("ExecutionSucceeded"))
+}
+
+func withInput(e types.HistoryEvent, input string) types.HistoryEvent {
+	e.StateEnteredEventDetails.Input = aws.String(input)
+	return e
+}
+
 func TestExecutions(t *testing.T) {
 	d := newDesk(t, false)
-	now := time.Now()
-	d.service.Start("won", now).Append(now, sfntest.Event("ExecutionSucceeded"))
+	now := time.Date(2026, 3, 4, 10, 46, 0, 0, time.UTC)
+	d.decided("won", now, "too dear")
 	d.service.Start("lost", now).Append(now, sfntest.Event("ExecutionFailed"))
 	d.waiting("open", now, "buy")
-	wantText(t, d.get(t, "list", http.StatusOK), "name=won", "name=lost", "name=open")
+	row := func(symbol, side, qty, total, outcome, by, when, name string) string {
+		return fmt.Sprintf(`<tr><td class="symbol">%s</td><td>%s</td><td class="number">%s</td><td class="number">%s</td><td><span class="status is-%s">%[5]s</span></td><td>%s</td><td>%s</td><td class="name"><a href="%sexecution?name=%s"><bdi>%[9]s</bdi></a></td></tr>`,
+			symbol, side, qty, total, outcome, by, when, d.guard.base, name)
+	}
+	wantText(t, d.get(t, "list", http.StatusOK),
+		row("AMZN", "sell", "5", "$310", "declined", "jo", "2026-03-04 10:47 UTC", "won"),
+		row("", "", "", "", "failed", "", "2026-03-04 10:46 UTC", "lost"),
+		row("AMZN", "buy", "5", "$310", "waiting", "", "2026-03-04 10:46 UTC", "open"))
 	page := d.get(t, "list?status=FAILED", http.StatusOK)
 	wantText(t, page, "name=lost")
 	if strings.Contains(page, "name=won") || strings.Contains(page, "name=open") {
 		t.Errorf("the filter lets through others:\n%s", page)
 	}
 	wantText(t, d.get(t, "list?status=ODD", http.StatusBadRequest), "there is no status &#34;ODD&#34;")
+	wantText(t, d.get(t, "list?status=ABORTED", http.StatusOK), "There are none.")
 	d.service.Page = 2
-	wantText(t, d.get(t, "list", http.StatusOK), "Older", "page=2")
+	wantText(t, d.get(t, "list?status=", http.StatusOK), "Older", "page=2")
 	wantText(t, d.get(t, "list?page=2", http.StatusOK), "name=won")
+}
+
+func TestDecisions(t *testing.T) {
+	d := newDesk(t, false)
+	now := time.Date(2026, 3, 4, 10, 46, 0, 0, time.UTC)
+	d.decided("monday", now, "=too <dear>")
+	d.decided("tuesday", now.AddDate(0, 0, 1), "later")
+	d.service.Start("open", now.AddDate(0, 0, 2)).Ask(now, token, sfntest.Quote("AMZN", 62, 5, "sell"))
+	const row = `<td class="after">1m30s</td><td class="said">=too &lt;dear&gt;</td>`
+	wantText(t, d.get(t, "decisions", http.StatusOK), row, "name=tuesday", "name=open")
+	for query, want := range map[string][]string{
+		"": {"open", "tuesday", "monday"}, "before=2026-03-05": {"monday"}, "since=2026-03-05&before=2026-03-06": {"tuesday"}, "by=JO": {"tuesday", "monday"}, "by=" + me + "&since=+2026-03-05T00:00:00Z+": {"tuesday"}, "by=nobody": {},
+	} {
+		page := d.get(t, "decisions?"+query, http.StatusOK)
+		links := regexp.MustCompile(`href="[^"]*/(decisions\.(?:csv|json)[^"]*)"`).FindAllStringSubmatch(page, -1)
+		if len(links) != 2 {
+			t.Fatalf("the page has the links %q", links)
+		}
+		file := d.request(http.MethodGet, html.UnescapeString(links[0][1]), nil, nil)
+		rows, err := csv.NewReader(file.Body).ReadAll()
+		if err != nil || file.Header().Get("Content-Type") != "text/csv; charset=utf-8" || file.Header().Get("Content-Disposition") != "attachment" {
+			t.Errorf("%s: the CSV has headers %v and error %v", query, file.Header(), err)
+		}
+		file = d.request(http.MethodGet, html.UnescapeString(links[1][1]), nil, nil)
+		var trades []struct{ Execution, Reason string }
+		if err := json.Unmarshal(file.Body.Bytes(), &trades); err != nil || trades == nil || file.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: the JSON is %s, error %v", query, file.Body, err)
+		}
+		var shown, inCSV, inJSON []string
+		for _, link := range regexp.MustCompile(`execution\?name=(\w+)`).FindAllStringSubmatch(page, -1) {
+			shown = append(shown, link[1])
+		}
+		for _, row := range rows[1:] {
+			inCSV = append(inCSV, strings.TrimPrefix(row[0], sfntest.Arn("")))
+		}
+		for _, x := range trades {
+			inJSON = append(inJSON, strings.TrimPrefix(x.Execution, sfntest.Arn("")))
+		}
+		for form, got := range map[string][]string{"page": shown, "CSV": inCSV, "JSON": inJSON} {
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: the %s has %q, want %q", query, form, got, want)
+			}
+		}
+	}
+	d.service.Page = 1
+	page := d.get(t, "decisions?by=jo", http.StatusOK)
+	wantText(t, page, "There are none among these; there are older ones.", "decisions?by=jo&amp;page=")
+	if rows := strings.Count(d.get(t, "decisions.csv", http.StatusOK), "\n"); rows != 4 {
+		t.Errorf("the CSV has %d lines, want a head and all 3 pages", rows)
+	}
+	wantText(t, d.get(t, "decisions.csv", http.StatusOK), ",'=too <dear>,")
+	for _, query := range []string{"since=yesterday", "before=<b>", "since=2026-03-05&before=2026-03-05"} {
+		wantText(t, d.get(t, "decisions?"+query, http.StatusBadRequest), "That did not work")
+		d.get(t, "decisions.json?"+query, http.StatusBadRequest)
+	}
+}
+
+// An execution's page says first what came of it, and why it failed.
+func TestExecution(t *testing.T) {
+	d := newDesk(t, false)
+	now := time.Date(2026, 3, 4, 10, 46, 0, 0, time.UTC)
+	d.decided("declined", now, "too dear")
+	d.waiting("open", now, "buy")
+	d.service.Start("lost", now).Ask(now, token, sfntest.Quote("AMZN", 62, 5, "sell")).Append(now, sfntest.Succeeded(`{"decision":"approve","decided_by":"`+me+`"}`),
+		sfntest.Entered("Task", "Sell Stock"), sfntest.Failed("Market.Down", "no answer"),
+		withInput(sfntest.Entered("Task", "Report Failure"), `{"outcome":"failed","trade_placed":"unknown","failed_state":"Sell Stock","failure":{"Error":"Market.Down","Cause":"no answer"}}`),
+		sfntest.Event("ExecutionFailed"))
+	for name, wants := range map[string][]string{
+		"declined": {"<h1>Recommended: sell 5 AMZN at $62, $310 in all</h1>", `<p class="lead" role="status">Declined by jo at 2026-03-04 10:47 UTC: too dear. Nothing was traded.</p>`, `<span class="status is-declined">declined</span>`, "<dd>TaskFailed at 2026-03-04T10:47:30Z by " + me},
+		"open":     {`<p class="lead" role="status">It waits for a decision.</p>`, ">Decide</a></p>"},
+		"lost": {"<h1>Sell 5 AMZN at $62, $310 in all</h1>", `<p class="alert" role="status">Sell Stock failed: no answer (Market.Down). Whether anything was traded is unknown: look at the broker&#39;s orders.</p>
+<p>Approved by jo at 2026-03-04 10:46 UTC.</p>`},
+	} {
+		page := d.get(t, "execution?name="+name, http.StatusOK)
+		at := -1
+		for _, want := range append(wants, `id="graph"`, "<summary>Technical names</summary>", "<bdi>"+sfntest.Arn(name)+"</bdi>", "<h2 id=\"events-heading\">") {
+			if name == "declined" && strings.HasPrefix(want, "<dd>") {
+				wantText(t, page, want)
+				continue
+			}
+			next := strings.Index(page, want)
+			if next <= at {
+				t.Errorf("%s: %q is missing, or not where it should be:\n%s", name, want, page)
+			}
+			at = next
+		}
+	}
+}
+
+// Before a person tries, the page says who they are and what they are known to lack.
+func TestStanding(t *testing.T) {
+	d := newDesk(t, false)
+	d.waiting("order-1", time.Now(), "sell")
+	wantText(t, d.get(t, "decide?name=order-1&answer=approve", http.StatusOK), `<p class="quiet" id="standing">You decide as jo.</p>`)
+	d.service.Undescribed = sfntest.Error("AccessDeniedException")
+	wantText(t, d.get(t, "decide?name=order-1&answer=approve", http.StatusOK), `<p class="alert" id="standing">You are jo, and Step Functions may refuse your answer: you lack states:DescribeStateMachine`)
 }
 
 func TestStart(t *testing.T) {
@@ -426,7 +555,7 @@ func TestGuard(t *testing.T) {
 	if sent := d.service.Calls("SendTask"); len(sent) != 0 {
 		t.Errorf("GET sent %q", sent)
 	}
-	for _, path := range []string{"", "list", "execution?name=order-1", "workflow", "start", "static/desk.js"} {
+	for _, path := range []string{"", "list", "decisions", "decisions.csv", "decisions.json", "execution?name=order-1", "workflow", "start", "static/desk.js"} {
 		for name, change := range map[string]func(*http.Request){
 			"without the secret": func(r *http.Request) { r.Header.Del("Cookie") },
 			"rebound":            func(r *http.Request) { r.Host = "attacker.example" },
@@ -565,7 +694,7 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 	// A form gives back what was typed, as it was typed, and as text.
-	again := d.post(t, "start", url.Values{"input": {hostile}, "name": {hostile}}, http.StatusBadRequest)
+	again := d.post(t, "start", url.Values{"input": {hostile}, "name": {hostile}}, http.StatusBadRequest) + d.get(t, "decisions?by="+url.QueryEscape(hostile), http.StatusOK)
 	if strings.Contains(again, "<script>alert") || strings.Contains(again, "<img") {
 		t.Errorf("the form has markup:\n%s", again)
 	}
@@ -581,7 +710,7 @@ func TestTokenStaysHidden(t *testing.T) {
 	x.Append(now, sfntest.Failed("Odd", "the token is "+token), sfntest.Exited("Task", "Request Human Approval"),
 		sfntest.Entered("Pass", "Describe Failure"), sfntest.Scheduled("publish", echo), sfntest.Succeeded(strings.ReplaceAll(echo, "/", `\/`)),
 		sfntest.Scheduled("sendMessage.waitForTaskToken", `{"TaskToken":"`+token+`", broken`))
-	for _, path := range []string{"", "list", "execution?name=open", "execution?name=echo", "decide?name=open&answer=approve", "decide?name=echo&answer=approve", "workflow"} {
+	for _, path := range []string{"", "list", "decisions", "decisions.csv", "decisions.json", "execution?name=open", "execution?name=echo", "decide?name=open&answer=approve", "decide?name=echo&answer=approve", "workflow"} {
 		if page := d.request(http.MethodGet, path, nil, nil); strings.Contains(page.Body.String(), "hush") || strings.Contains(fmt.Sprint(page.Header()), "hush") {
 			t.Errorf("%s shows the token:\n%s", path, page.Body)
 		}

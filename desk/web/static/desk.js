@@ -35,6 +35,7 @@ async function look() {
       const now = fresh.getElementById(old.id);
       if (now) take(old, now);
     }
+    document.title = fresh.title;
     connection.textContent = "";
     return fresh.getElementById("main").dataset.poll;
   } catch {
