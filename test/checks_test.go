@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stocktrading/stacks/asl"
 )
 
 // checks are the guards of the template: each names what must hold and returns what
@@ -504,7 +506,7 @@ func checkOriginal(tpl template) (found problems) {
 	object(original.States["Request Human Approval"]["Parameters"])["QueueUrl"] = "${RequestHumanApprovalQueue}"
 	object(original.States["Report Result"]["Parameters"])["TopicArn"] = "${ReportResultTopic}"
 
-	ours, order := tpl.definition(), stateOrder([]byte(tpl.definitionText()))
+	ours, order := tpl.definition(), asl.Order(tpl.definitionText())
 	for _, added := range addedFunctions {
 		for _, state := range ours.States {
 			if state["Next"] == added.state {
@@ -519,7 +521,7 @@ func checkOriginal(tpl template) (found problems) {
 	for name, state := range original.States {
 		compareState(&found, name, ours.States[name], state)
 	}
-	wantOrder := stateOrder(text)
+	wantOrder := asl.Order(string(text))
 	if !slices.Equal(order[:min(len(order), len(wantOrder))], wantOrder) {
 		found.add("the states begin with %q, want the original's %q", order, wantOrder)
 	}
@@ -558,28 +560,6 @@ func strip(got, want any) any {
 		}
 	}
 	return kept
-}
-
-// stateOrder lists the states as the text has them.
-func stateOrder(text []byte) (order []string) {
-	var document struct{ States json.RawMessage }
-	if json.Unmarshal(text, &document) != nil {
-		return nil
-	}
-	decoder := json.NewDecoder(strings.NewReader(string(document.States)))
-	decoder.Token()
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return order
-		}
-		order = append(order, render(name))
-		var state json.RawMessage
-		if err := decoder.Decode(&state); err != nil {
-			return order
-		}
-	}
-	return order
 }
 
 // checkMessages wants each message to hold what its reader needs and nothing besides:

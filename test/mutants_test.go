@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stocktrading/stacks/asl"
 )
 
 // mutant is a single defect of a synthesized template.
@@ -820,7 +822,7 @@ func newSpecimen(t *testing.T, override map[string]any) specimen {
 		t.Fatal(err)
 	}
 	delete(s.top, "States")
-	s.order, s.states = stateOrder(text), s.definition().States
+	s.order, s.states = asl.Order(string(text)), s.definition().States
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/lambdas/trading"
+	"stocktrading/stacks/asl"
 )
 
 // poll is how often a page looks again, in milliseconds. AWS limits how often an account may.
@@ -270,16 +271,23 @@ type executionView struct {
 	decision.Execution
 	Took    string
 	Visits  []visit
-	Graph   template.HTML // made by this package from what it knows of SVG
-	NoGraph string        // why there is none
+	Graph   template.HTML // empty where there is none
 	States  []stateView
 	Report  *report
 }
 
 // stateView is a state and what an execution did there.
 type stateView struct {
-	ID, Name, Kind, Comment string
-	Visits                  []visit
+	asl.State
+	ID     string
+	Ways   []way
+	Visits []visit
+}
+
+// way leads to the state with an ID of the page.
+type way struct {
+	asl.Edge
+	ID string
 }
 
 // executions lists recent executions.
@@ -375,35 +383,38 @@ func (s *Server) execution(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	p, _, err := s.picture(r.Context())
+	w, _, err := s.definition(r.Context())
 	if err != nil {
 		return page{}, err
 	}
 	v := executionView{Execution: x, Took: decision.Span(cmp.Or(x.Stopped, time.Now()).Sub(x.Started)), Visits: visits(x)}
-	v.show(p)
+	v.show(w)
 	if report, ok := readReport(x); ok {
 		v.Report = &report
 	}
 	poll := 0
-	if x.Status == types.ExecutionStatusRunning || p.pending {
+	if x.Status == types.ExecutionStatusRunning {
 		poll = s.poll(250, 5_000)
 	}
 	return page{Title: cmp.Or(x.Trade.Act(), line(x.Name(), 80)), Section: "list", Template: "execution", Poll: poll, Data: v}, nil
 }
 
 // show puts the picture and the states into the view.
-func (v *executionView) show(p *picture) {
-	v.NoGraph = p.problem
-	if v.NoGraph == "" {
-		v.Graph = template.HTML(p.draw(v.Visits))
-	}
-	for _, state := range p.workflow.states {
-		v.States = append(v.States, stateView{ID: p.workflow.id(state.name), Name: state.name, Kind: state.kind, Comment: state.comment})
+func (v *executionView) show(w asl.Workflow) {
+	v.Graph = draw(w, v.Visits)
+	for _, state := range w.States {
+		view := stateView{State: state, ID: w.ID(state.Name)}
+		for _, e := range w.Edges {
+			if e.From == state.Name {
+				view.Ways = append(view.Ways, way{e, w.ID(e.To)})
+			}
+		}
+		v.States = append(v.States, view)
 	}
 	for _, visit := range v.Visits {
 		i := slices.IndexFunc(v.States, func(s stateView) bool { return s.Name == visit.State })
 		if i < 0 { // of another version of the definition
-			v.States = append(v.States, stateView{ID: fmt.Sprintf("s%d", len(v.States)), Name: visit.State})
+			v.States = append(v.States, stateView{State: asl.State{Name: visit.State}, ID: fmt.Sprintf("s%d", len(v.States))})
 			i = len(v.States) - 1
 		}
 		v.States[i].Visits = append(v.States[i].Visits, visit)
@@ -417,17 +428,13 @@ type workflowView struct {
 
 // workflow shows the state machine by itself.
 func (s *Server) workflow(r *http.Request) (page, error) {
-	p, definition, err := s.picture(r.Context())
+	w, definition, err := s.definition(r.Context())
 	if err != nil {
 		return page{}, err
 	}
 	v := workflowView{Definition: definition}
-	v.show(p)
-	poll := 0
-	if p.pending {
-		poll = s.poll(250, 5_000)
-	}
-	return page{Title: "Workflow", Section: "workflow", Template: "workflow", Poll: poll, Data: v}, nil
+	v.show(w)
+	return page{Title: "Workflow", Section: "workflow", Template: "workflow", Data: v}, nil
 }
 
 // startView is the form that starts an execution.

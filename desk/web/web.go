@@ -17,6 +17,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/lambdas/trading"
+	"stocktrading/stacks/asl"
 )
 
 // Config is what a page is made of.
@@ -43,12 +44,10 @@ type Server struct {
 	desk   *decision.Desk
 	guard  *guard
 	pages  *template.Template
-	draw   func(dot string) (svg []byte, err error)
 	ctx    context.Context // of what goes on when no page waits for it
 
-	mu       sync.Mutex
-	pictures map[string]*picture // by the definition
-	listing  *listing            // the list that is being made, if any
+	mu      sync.Mutex
+	listing *listing // the list that is being made, if any
 }
 
 // Serve serves the page on a free port of 127.0.0.1 until the context ends.
@@ -59,13 +58,11 @@ func Serve(ctx context.Context, c Config) error {
 	}
 	s := newServer(listener.Addr().String(), c)
 	s.ctx = ctx
-	s.draw = func(dot string) ([]byte, error) { return graphviz(ctx, dot) }
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	context.AfterFunc(ctx, func() { server.Close() })
-	go s.picture(ctx) // so that it is there when it is looked at
 	s.guard.invite()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the browser: %w", err)
@@ -77,7 +74,7 @@ func Serve(ctx context.Context, c Config) error {
 func newServer(host string, c Config) *Server {
 	s := &Server{
 		config: c, desk: decision.New(c.Client, c.Machine, c.Who), guard: newGuard(host, c.Tell),
-		pictures: map[string]*picture{}, ctx: context.Background(),
+		ctx: context.Background(),
 	}
 	s.desk.Progress = s.progress
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
@@ -175,46 +172,14 @@ func status(err error) int {
 	return http.StatusBadGateway
 }
 
-// drawAgain is how long a picture that could not be drawn is not tried again.
-const drawAgain = 10 * time.Second
-
-// picture returns the picture of the state machine as it is now, and its definition. One
-// that isn't known is drawn meanwhile, because that takes a while the first time.
-func (s *Server) picture(ctx context.Context) (*picture, string, error) {
+// definition returns the state machine as it is now, read and as text.
+func (s *Server) definition(ctx context.Context) (asl.Workflow, string, error) {
 	definition, err := s.desk.Definition(ctx)
 	if err != nil {
-		return nil, "", err
+		return asl.Workflow{}, "", err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.pictures[definition]; ok && (p.failed.IsZero() || time.Since(p.failed) < drawAgain) {
-		return p, definition, nil
-	}
-	w, err := readWorkflow(definition)
-	if err != nil {
-		return nil, "", err
-	}
-	p := &picture{workflow: w, problem: "The workflow is being drawn. The first time, that takes a minute.", pending: true}
-	s.pictures[definition] = p
-	go func() {
-		drawn := s.paint(w)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.pictures[definition] = drawn
-	}()
-	return p, definition, nil
-}
-
-// paint draws a workflow. Without a picture the page still lists the states.
-func (s *Server) paint(w workflow) *picture {
-	svg, err := s.draw(w.dot())
-	if err == nil {
-		var p *picture
-		if p, err = readPicture(w, svg); err == nil {
-			return p
-		}
-	}
-	return &picture{workflow: w, failed: time.Now(), problem: "The workflow can't be drawn, which takes Go and the app's folder: " + err.Error()}
+	w, err := asl.Read(definition)
+	return w, definition, err
 }
 
 // stamp writes a time.

@@ -66,7 +66,6 @@ func newDesk(t *testing.T, local bool) *desk {
 		}
 	}
 	d.Server = newServer(host, c)
-	d.draw = func(string) ([]byte, error) { return nil, errors.New("no Graphviz here") }
 	d.guard.invite()
 	return d
 }
@@ -307,33 +306,34 @@ func TestListThatFails(t *testing.T) {
 	})
 }
 
-// A picture that could not be drawn is tried again, and not all the time.
-func TestPictureIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, false)
-		tries := 0
-		d.draw = func(string) ([]byte, error) {
-			if tries++; tries == 1 {
-				return nil, errors.New("no space left")
-			}
-			return []byte("<svg></svg>"), nil
+// This repository's workflow is drawn, and where an execution has been is marked. Another
+// deployment's is listed.
+func TestPicture(t *testing.T) {
+	d := newDesk(t, false)
+	now := time.Now()
+	d.waiting("open", now, "buy")
+	page := d.get(t, "execution?name=open", http.StatusOK)
+	wantText(t, page, `class="node state is-running"`, `aria-label="Request Human Approval: running"`, `class="edge is-taken next"`)
+	w, _, err := d.definition(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := `href="#` + w.ID("Request Human Approval") + `"`
+	again := string(draw(w, []visit{{State: "Buy Stock", Status: succeeded}, {State: "Report Result", Status: caught}, {State: "Buy Stock", Status: failed}}))
+	for what, pair := range map[string][2]string{"class": {`class="node`, ` is-failed"`}, "label": {`aria-label="Buy Stock`, `: failed"`}} {
+		if !regexp.MustCompile(pair[0] + `[^"]*` + pair[1]).MatchString(again) {
+			t.Errorf("the %s of a state is not of its last visit:\n%s", what, again)
 		}
-		look := func(want string, tried int) {
-			t.Helper()
-			page := d.get(t, "workflow", http.StatusOK)
-			synctest.Wait()
-			wantText(t, page, want)
-			if tries != tried {
-				t.Errorf("tried %d times, want %d", tries, tried)
-			}
+	}
+	wantText(t, d.get(t, "workflow", http.StatusOK), `<svg`, link+` aria-label="Request Human Approval"`)
+	d.service.Definition = strings.Replace(d.service.Definition, `"StringEquals": "sell"`, `"StringEquals": "short"`, 1)
+	for _, path := range []string{"workflow", "execution?name=open"} {
+		page := d.get(t, path, http.StatusOK)
+		wantText(t, page, "<a "+link+">Request Human Approval</a>", "if short: Sell Stock", "after BuyInstead: Buy Stock", "then: the end")
+		if strings.Contains(page, "<svg") {
+			t.Errorf("%s has a picture of another workflow:\n%s", path, page)
 		}
-		look("The workflow is being drawn", 1)
-		look("no space left", 1)
-		time.Sleep(drawAgain)
-		look("The workflow is being drawn", 2)
-		time.Sleep(drawAgain)
-		look("<svg", 2)
-	})
+	}
 }
 
 // decided adds an execution that jo has declined, with a reason.

@@ -57,7 +57,7 @@ var commands = []struct{ line, how string }{
 	{"go run ./desk", "by TestCommandLine"},
 	// docs/make-it-yours.md
 	{"go test ./test -update", "by TestRecipes"},
-	{"git diff test docs", "shows what that has changed"},
+	{"git diff test docs desk", "shows what that has changed"},
 	{"go run ./local --decision approve", "by TestRecipes"},
 	{"go run ./local -c costCenter=research --decision approve", "by TestRecipes"},
 	{"npx cdk deploy --profile test -c approval=automatic", account},
