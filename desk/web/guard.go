@@ -22,6 +22,7 @@ type guard struct {
 	secret string // of the cookie
 	form   string // of every form
 	tell   func(address string)
+	used   func(http.ResponseWriter) // the page of an address that has been used
 
 	mu  sync.Mutex
 	key string // opens the page once
@@ -55,7 +56,7 @@ func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, g.base, http.StatusSeeOther)
 			return
 		}
-		http.Error(w, "This address has been used. The desk has printed a new one where it was started.", http.StatusForbidden)
+		g.used(w)
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: g.secret, Path: g.base, HttpOnly: true, SameSite: http.SameSiteStrictMode})

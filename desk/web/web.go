@@ -5,7 +5,9 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -76,7 +78,7 @@ func newServer(host string, c Config) *Server {
 		config: c, desk: decision.New(c.Client, c.Machine, c.Who), guard: newGuard(host, c.Tell),
 		ctx: context.Background(),
 	}
-	s.desk.Progress = s.progress
+	s.desk.Progress, s.guard.used = s.progress, s.used
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
 		"stamp": stamp, "dollars": trading.Dollars, "person": decision.Person, "span": decision.Span,
@@ -148,6 +150,20 @@ func (s *Server) serve(h handler) http.Handler {
 		// What is written is partly sent already when it fails, so there is nobody to tell.
 		_ = s.pages.ExecuteTemplate(w, p.Template, p)
 	})
+}
+
+// used is the page for somebody whose address has been used. The style sheet's file takes the
+// cookie, so the page holds it.
+func (s *Server) used(w http.ResponseWriter) {
+	css, err := files.ReadFile("static/desk.css")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	hash := sha256.Sum256(css)
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'; base-uri 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusForbidden)
+	_ = s.pages.ExecuteTemplate(w, "used", template.CSS(css)) // as in serve
 }
 
 // problem is an error as a sentence.

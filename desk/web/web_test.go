@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -648,8 +650,19 @@ func TestEnter(t *testing.T) {
 	if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != d.guard.base || c.Value != d.guard.secret {
 		t.Errorf("the cookie is %v", c)
 	}
-	if w := open(address, nil); w.Code != http.StatusForbidden || len(w.Result().Cookies()) != 0 {
+	w = open(address, nil)
+	if w.Code != http.StatusForbidden || len(w.Result().Cookies()) != 0 {
 		t.Errorf("the second time: status %d", w.Code)
+	}
+	wantText(t, w.Body.String(), "<h1>This address has been used</h1>")
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(w.Body.String())
+	if style == nil {
+		t.Fatalf("the page of a used address has no style of its own:\n%s", w.Body)
+	}
+	hash := sha256.Sum256([]byte(style[1]))
+	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; frame-ancestors 'none'"
+	if got := w.Header().Get("Content-Security-Policy"); got != want || len(style[1]) < 1000 {
+		t.Errorf("the policy is %q, want %q, which allows the page's style", got, want)
 	}
 	if w := open(address, func(r *http.Request) { r.AddCookie(cookies[0]) }); w.Code != http.StatusSeeOther {
 		t.Errorf("a reload: status %d", w.Code)

@@ -50,6 +50,10 @@ function again(milliseconds) {
 
 again(main.dataset.poll);
 
+// What is wider than the screen begins in its middle, where the workflow does.
+const graph = document.getElementById("graph");
+if (graph) graph.scrollLeft = (graph.scrollWidth - graph.clientWidth) / 2;
+
 // A state that is selected in the picture is marked there.
 function mark() {
   for (const link of document.querySelectorAll(".graph a")) {
