@@ -48,8 +48,8 @@ var commands = []struct{ line, how string }{
 	{"go test ./...", "by .ci/run"},
 	{"npx cdk destroy", account},
 	// docs/local-run.md
-	{"go run ./local", answers},
-	{"go run ./local --serve --port 8080", keepsUp},
+	{"go run ./local", "by .ci/run, with --decision approve"},
+	{"go run ./local --serve --port 8080", "by TestCommandLine"},
 	{"export AWS_ENDPOINT_URL=http://127.0.0.1:8080 AWS_DEFAULT_REGION=us-east-1", "by TestCommandLine"},
 	{"export AWS_ACCESS_KEY_ID=approver AWS_SECRET_ACCESS_KEY=local", "by TestCommandLine"},
 	{"export STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:StockTrading-StockTradingStateMachineB8CE9B37", "by TestCommandLine"},
@@ -187,10 +187,13 @@ func TestRecipes(t *testing.T) {
 	for _, patch := range patches {
 		succeed(t, project, env, patch)
 	}
-	succeed(t, project, env, "go build ./desk ./lambdas/... ./local/run && go test ./test -update")
 	if !*everyTest {
+		// What go build and go test do, without linking: no program, and the test only when it has changed.
+		succeed(t, project, env, "go vet ./desk ./lambdas/... ./local/run ./test && go test -c -o .build/ ./test")
+		succeed(t, filepath.Join(project, "test"), env, "../.build/test.test -update")
 		return
 	}
+	succeed(t, project, env, "go test ./test -update")
 	succeed(t, project, env, "go test $(go list ./... | grep -v test/readme)")
 	if out := succeed(t, project, env, "go run ./local -c costCenter=research --decision approve"); !strings.Contains(out, "✓ Check Limit") || !strings.Contains(out, "Execution succeeded") {
 		t.Errorf("the new state did not run:\n%s", out)
