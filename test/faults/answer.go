@@ -35,7 +35,7 @@ const (
 	refused       // it doesn't
 )
 
-func (r *run) newAnswer(x *execution, a answer, rightly bool) *sentAnswer {
+func (x *execution) newAnswer(a answer, rightly bool) *sentAnswer {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := &sentAnswer{answer: a, mark: fmt.Sprintf("answer-%06d-%d", x.number, len(x.sent)), rightly: rightly}
@@ -94,7 +94,7 @@ func (r *run) answer(ctx context.Context, x *execution, arn string) {
 		}
 	}
 	if x.plan.manner != nothing {
-		r.done[x.plan.manner].Add(1)
+		x.did(x.plan.manner)
 	}
 }
 
@@ -109,7 +109,7 @@ type answering struct {
 }
 
 func (a answering) give(ctx context.Context, planned answer) {
-	s := a.newAnswer(a.execution, planned, true)
+	s := a.execution.newAnswer(planned, true)
 	if !planned.desk {
 		s.told = callAPI(ctx, a.approver, a.token, s)
 		return
@@ -163,9 +163,9 @@ func (r *run) intrude(ctx context.Context, x *execution, f fault) {
 		client = r.function
 	}
 	a := answer{decision: []decision.Answer{decision.Approve, decision.Buy, decision.Sell, decision.Decline}[x.number%4]}
-	s := r.newAnswer(x, a, false)
+	s := x.newAnswer(a, false)
 	s.told = callAPI(ctx, client, token, s)
-	r.done[f].Add(1)
+	x.did(f)
 }
 
 // forge makes a token that is none.

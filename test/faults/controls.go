@@ -21,7 +21,7 @@ type control struct {
 
 	// What takes the guard off; nil for what stays as it is.
 	template func(template map[string]any) error
-	payload  func(at place, payload []byte) []byte
+	payload  func(payload []byte) []byte      // of a trade
 	blind    bool                             // the broker finds no order by its id
 	reply    func(*httptest.ResponseRecorder) // to an answer
 }
@@ -56,12 +56,7 @@ var controls = []*control{
 		protects: wrongMarket,
 		enough:   60,
 		alpaca:   true,
-		payload: func(at place, payload []byte) []byte {
-			if at != placeTrade {
-				return payload
-			}
-			return withMarket(payload, `"paper"`)
-		},
+		payload:  func(payload []byte) []byte { return withMarket(payload, `"paper"`) },
 	},
 	{
 		name:     "no-partial-batch-response",
@@ -128,10 +123,7 @@ var controls = []*control{
 }
 
 // withAnotherID gives each attempt to trade a quote of its own.
-func withAnotherID(at place, payload []byte) []byte {
-	if at != placeTrade {
-		return payload
-	}
+func withAnotherID(payload []byte) []byte {
 	var id [16]byte
 	crand.Read(id[:]) // never fails
 	return edited(payload, func(quote map[string]json.RawMessage) {
@@ -153,14 +145,15 @@ func edited(payload []byte, change func(quote map[string]json.RawMessage)) []byt
 	return payload
 }
 
-// change makes the template fit for the run, and takes off what the control says.
+// change makes the template fit for the run, and takes off what the control says; with one that changes the template,
+// a run has no other group.
 func (r *run) change(template map[string]any) error {
 	err := edit(template, "AWS::SQS::Queue", func(p map[string]any) error {
 		p["VisibilityTimeout"] = json.Number(visibilityTimeout)
 		return nil
 	})
-	if err == nil && r.control != nil && r.control.template != nil {
-		err = r.control.template(template)
+	if c := r.groups[0].control; err == nil && c != nil && c.template != nil {
+		err = c.template(template)
 	}
 	if err != nil {
 		return fmt.Errorf("change the template: %w", err)

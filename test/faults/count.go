@@ -70,63 +70,70 @@ func (r *run) readEnd(x *execution, arn string) (endOfExecution, error) {
 			}
 		}
 	}
-	if s := r.sentIn([]byte(end.answered)); s == nil || !s.rightly || !slices.Contains(x.sent, s) {
+	if of, s := r.sentIn([]byte(end.answered)); s == nil || !s.rightly || of != x {
 		end.allowed = ""
 	}
 	return end, nil
 }
 
-// counter is a number that must be zero.
-type counter int
+// counter is a number that must be zero, in the words of the table.
+type counter string
 
 const (
-	unapproved counter = iota
-	tradedTwice
-	placedTwice
-	wrongMarket
-	denied
-	unreported
-	reportedOtherwise
-	untrue
-	acceptedInVain
-	refusedButCounted
-	intruded
-	askedAgain
-	unnoticed
-	stray
-	otherwise
-	leftOver
-	goroutines
-	counters
+	unapproved        counter = "trades without approval"
+	tradedTwice       counter = "trades made twice"
+	placedTwice       counter = "orders placed twice"
+	wrongMarket       counter = "trades in the wrong market mode"
+	denied            counter = `"nothing was traded" said of an order that exists`
+	unreported        counter = "executions without a report"
+	reportedOtherwise counter = "executions with two different reports"
+	untrue            counter = "reports that say otherwise than what happened"
+	acceptedInVain    counter = "decisions told accepted that did not count"
+	refusedButCounted counter = "decisions told refused that counted"
+	countedLate       counter = "decisions that counted after the deadline"
+	intruded          counter = "decisions taken from those who may not decide"
+	askedAgain        counter = "answers asked for again"
+	unnoticed         counter = "waits without a notice"
+	stray             counter = "notices that no execution asked for"
+	unexplained       counter = "executions that failed though their faults left an attempt"
+	leftOver          counter = "messages left on the queue"
+	goroutines        counter = "goroutines left (each process has one)"
 )
 
-var counterLabels = [counters]string{
-	unapproved:        "trades without approval",
-	tradedTwice:       "trades made twice",
-	placedTwice:       "orders placed twice",
-	wrongMarket:       "trades in the wrong market mode",
-	denied:            "\"nothing was traded\" said of an order that exists",
-	unreported:        "executions without a report",
-	reportedOtherwise: "executions with two different reports",
-	untrue:            "reports that say otherwise than what was traded",
-	acceptedInVain:    "decisions told accepted that did not count",
-	refusedButCounted: "decisions told refused that counted",
-	intruded:          "decisions taken from those who may not decide",
-	askedAgain:        "answers asked for again",
-	unnoticed:         "waits without a notice",
-	stray:             "notices that no execution asked for",
-	otherwise:         "executions that ended otherwise than their faults allow",
-	leftOver:          "messages left on the queue",
-	goroutines:        "goroutines left (each process has one)",
+// counters are those of a run. The simulated market has no orders.
+func (o options) counters() []counter {
+	all := []counter{
+		unapproved, tradedTwice, placedTwice, wrongMarket, denied, unreported, reportedOtherwise, untrue, acceptedInVain,
+		refusedButCounted, countedLate, intruded, askedAgain, unnoticed, stray, unexplained, leftOver, goroutines,
+	}
+	if !o.alpaca {
+		all = slices.DeleteFunc(all, func(c counter) bool { return c == placedTwice || c == wrongMarket || c == denied })
+	}
+	return all
 }
 
-// summary is what a run is counted to.
+// outcome is how an execution ends, in the words of the table.
+type outcome string
+
+const (
+	traded         outcome = "traded"
+	declined       outcome = "declined"
+	expired        outcome = "expired"
+	failedUntraded outcome = "failed, no trade placed"
+	failedTraded   outcome = "failed, a trade placed (its report not sent)"
+	failedUnknown  outcome = "failed, unknown whether a trade was placed"
+)
+
+var outcomes = []outcome{traded, declined, expired, failedUntraded, failedTraded, failedUnknown}
+
+// summary is what a group of executions is counted to.
 type summary struct {
-	*run
-	planned  [faults]int
-	outcomes [outcomes]int
-	zero     [counters]int
-	examples [counters]string // of what should not be
+	*group
+	run      *run
+	planned  map[fault]int
+	outcomes map[outcome]int
+	zero     map[counter]int
+	examples map[counter]string // of what should not be
 
 	// What may be above 0.
 	plannedUnsent, unsent int // executions whose report was made to fail for good
@@ -137,18 +144,21 @@ type summary struct {
 	slow                  int              // executions that expired before they could be answered
 }
 
-func (r *run) summarize() *summary {
-	s := &summary{run: r}
-	for _, x := range r.executions {
-		x.plan.count(&s.planned)
+func (r *run) summarize(g *group) *summary {
+	s := &summary{
+		group: g, run: r,
+		planned: map[fault]int{}, outcomes: map[outcome]int{}, examples: map[counter]string{},
+		zero: map[counter]int{stray: int(r.strayNotices.Load()), leftOver: r.left, goroutines: r.goroutines},
+	}
+	for _, x := range g.executions {
+		for _, f := range x.plan.all() {
+			s.planned[f]++
+		}
 		if x.plan.exhausts(placeReport) {
 			s.plannedUnsent++
 		}
 		s.add(x)
 	}
-	s.zero[stray] = int(r.strayNotices.Load())
-	s.zero[leftOver] = r.left
-	s.zero[goroutines] = r.goroutines
 	return s
 }
 
@@ -208,6 +218,12 @@ func (s *summary) add(x *execution) {
 		strings.Contains(said, "nothing was traded") && !strings.Contains(said, "found nobody to trade with") {
 		s.found(denied, x, "%d orders: %s", x.orders, said)
 	}
+	if end.timedOut && end.answered != "" {
+		s.found(countedLate, x, "%s", end.answered)
+	}
+	if end.timedOut && !x.plan.waits() { // a machine that is busy may bring the answer too late
+		s.slow++
+	}
 	if end.askedAgain {
 		s.found(askedAgain, x, "after %s", end.answered)
 	}
@@ -222,7 +238,7 @@ func (s *summary) add(x *execution) {
 }
 
 func (s *summary) addAnswers(x *execution) {
-	counted := s.sentIn([]byte(x.end.answered))
+	_, counted := s.run.sentIn([]byte(x.end.answered))
 	for _, a := range x.sent {
 		s.told[a.told]++
 		switch {
@@ -249,8 +265,8 @@ func (s *summary) addReports(x *execution) {
 		s.found(reportedOtherwise, x, "%v", reports)
 	}
 	said, err := readReport(x.reports[0])
-	o, ok := said.outcome()
-	if err != nil || !ok {
+	o := said.outcome()
+	if err != nil || o == "" {
 		s.found(untrue, x, "%s", x.reports[0])
 		return
 	}
@@ -260,21 +276,11 @@ func (s *summary) addReports(x *execution) {
 	}
 }
 
-// outcome is what the report says of how the execution ended.
-func (r report) outcome() (outcome, bool) {
-	switch r.result + " " + r.tradePlaced {
-	case "traded ":
-		return traded, true
-	case "declined ":
-		return declined, true
-	case "expired ":
-		return expired, true
-	case "failed no":
-		return failedUntraded, true
-	case "failed unknown":
-		return failedUnknown, true
-	}
-	return 0, false
+// outcome is what the report says of how the execution ended, or empty.
+func (r report) outcome() outcome {
+	return map[string]outcome{
+		"traded ": traded, "declined ": declined, "expired ": expired, "failed no": failedUntraded, "failed unknown": failedUnknown,
+	}[r.result+" "+r.tradePlaced]
 }
 
 // contradicts tells in which way a report is wrong about the execution.
@@ -290,6 +296,10 @@ func (x *execution) contradicts(o outcome, said report) string {
 		return fmt.Sprintf("traded was %v", x.trades)
 	case o != traded && o != failedUnknown && len(x.trades) > 0:
 		return fmt.Sprintf("traded was %v", x.trades)
+	case o == declined && (x.end.answered == "" || x.end.allowed != ""), o == failedUnknown && x.end.allowed == "":
+		return fmt.Sprintf("the answer was %q, which allows %q", x.end.answered, x.end.allowed)
+	case o == expired && !x.end.timedOut:
+		return "the wait was answered in time"
 	case x.end.quoteID != "" && said.id != x.end.quoteID:
 		return "the quote is " + x.end.quoteID
 	}
@@ -327,28 +337,22 @@ func (s *summary) addUnreported(x *execution) {
 
 func (s *summary) addOutcome(x *execution, o outcome) {
 	s.outcomes[o]++
-	if x.plan.allows(o) {
-		return
+	if (o == failedUnknown || o == failedUntraded && len(x.reports) > 0) && !x.plan.mayFail() {
+		s.found(unexplained, x, "%s, %s %s", o, x.end.status, x.end.error)
 	}
-	// A machine that is busy may bring the answer too late; then nobody was told that it counts.
-	if x.end.timedOut && x.end.answered == "" && !slices.ContainsFunc(x.sent, func(a *sentAnswer) bool { return a.told == accepted }) {
-		s.slow++
-		return
-	}
-	s.found(otherwise, x, "%s, %s %s", outcomeLabels[o], x.end.status, x.end.error)
 }
 
 // complaint says what is wrong with a run, or nothing.
 func (s *summary) complaint() string {
 	if c := s.control; c != nil {
 		if s.zero[c.protects] == 0 {
-			return fmt.Sprintf("with %s, %q must be above 0: the run proves nothing", c.off, counterLabels[c.protects])
+			return fmt.Sprintf("with %s, %q must be above 0: the run proves nothing", c.off, c.protects)
 		}
 		return ""
 	}
-	for c, n := range s.zero {
-		if n != 0 {
-			return fmt.Sprintf("%q must be 0", counterLabels[c])
+	for _, c := range s.counters() {
+		if s.zero[c] != 0 {
+			return fmt.Sprintf("%q must be 0", c)
 		}
 	}
 	total := 0
@@ -380,11 +384,11 @@ func (s *summary) write(w io.Writer) {
 	}
 	row("Faults", "planned", "done*")
 	for _, f := range s.kinds() {
-		row("  "+faultLabels[f], s.planned[f], s.done[f].Load())
+		row("  "+string(f), s.planned[f], s.done[f])
 	}
 	if s.control != nil {
 		row("Must be above 0", "", "*")
-		row("  "+counterLabels[s.control.protects], "", s.zero[s.control.protects])
+		row("  "+string(s.control.protects), "", s.zero[s.control.protects])
 	} else {
 		s.writeCounters(row)
 	}
@@ -394,16 +398,14 @@ func (s *summary) write(w io.Writer) {
 func (s *summary) writeCounters(row func(label string, values ...any)) {
 	row("Outcomes", "", "*")
 	total := 0
-	for o, n := range s.outcomes {
-		row("  "+outcomeLabels[o], "", n)
-		total += n
+	for _, o := range outcomes {
+		row("  "+string(o), "", s.outcomes[o])
+		total += s.outcomes[o]
 	}
 	row("  together", "", total)
 	row("Must be 0", "", "")
-	for c, n := range s.zero {
-		if counter(c) < placedTwice || counter(c) > denied || s.alpaca { // the simulated market has no orders
-			row("  "+counterLabels[c], "", n)
-		}
+	for _, c := range s.counters() {
+		row("  "+string(c), "", s.zero[c])
 	}
 	row("Counted apart", "planned", "*")
 	row("  executions whose report was made to fail for good", s.plannedUnsent, s.unsent)
@@ -418,7 +420,7 @@ func (s *summary) writeCounters(row func(label string, values ...any)) {
 		{"decisions told refused", s.told[refused]},
 		{"decisions of which nothing was told, the reply being lost", s.told[unknown]},
 		{"executions that expired since this machine was too busy", s.slow},
-		{"batches with good and malformed messages", int(s.mixedBatches.Load())},
+		{"batches with good and malformed messages", int(s.run.mixedBatches.Load())},
 	} {
 		row("  "+line.label, "", line.n)
 	}

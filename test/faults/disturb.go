@@ -57,7 +57,7 @@ func (r *run) kill(function string, payload []byte, at functions.Moment) bool {
 	}
 	for _, x := range concerned {
 		if x != nil && x.takeKill(where, f) {
-			r.done[f].Add(1)
+			x.did(f)
 			return true
 		}
 	}
@@ -105,18 +105,18 @@ func (r *run) invoke(next system.Invoker) system.Invoker {
 			f = x.next(at)
 			x.disturbMarket(f)
 			if f == anotherMarket {
-				payload = r.inAnotherMarket(x, payload)
+				payload = inAnotherMarket(x, payload)
 			}
-		}
-		if r.control != nil && r.control.payload != nil {
-			payload = r.control.payload(at, payload)
+			if change := x.control().payload; change != nil && at == placeTrade {
+				payload = change(payload)
+			}
 		}
 		switch f {
 		case killedBefore, killedAfter:
 			x.setKill(at, f)
 			defer x.setKill(at, nothing)
 		case throttled:
-			r.done[f].Add(1)
+			x.did(f)
 			return nil, &functions.InvokeError{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
 		case replyLost, serviceFailed:
 			name := "Lambda.Unknown"
@@ -127,7 +127,7 @@ func (r *run) invoke(next system.Invoker) system.Invoker {
 			if _, err := next(ctx, function, payload); err != nil && !errors.As(err, &failed) {
 				return nil, err
 			}
-			r.done[f].Add(1)
+			x.did(f)
 			return nil, &functions.InvokeError{Name: name, Cause: "The reply was lost."}
 		}
 		return next(ctx, function, payload)
@@ -258,7 +258,7 @@ func (r *run) send(c *call, w http.ResponseWriter) {
 		c.pass(w)
 		return
 	}
-	r.done[f].Add(1)
+	x.did(f)
 }
 
 // delay makes a message wait for a second on the queue.
@@ -334,7 +334,7 @@ func (r *run) publish(c *call, w http.ResponseWriter) {
 		c.pass(w)
 		return
 	}
-	r.done[f].Add(1)
+	x.did(f)
 }
 
 // refuse answers that the service has failed.
@@ -347,12 +347,14 @@ func refuse(w http.ResponseWriter, contentType, body string) {
 // takeAnswer loses the reply to an answer, if that is planned.
 func (r *run) takeAnswer(c *call, w http.ResponseWriter) {
 	reply := c.record()
-	if s := r.sentIn(c.body); s != nil && s.replyLost && s.lost.CompareAndSwap(false, true) {
-		r.done[answerReplyLost].Add(1)
-		panic(http.ErrAbortHandler)
-	}
-	if r.control != nil && r.control.reply != nil {
-		r.control.reply(reply)
+	if x, s := r.sentIn(c.body); s != nil {
+		if s.replyLost && s.lost.CompareAndSwap(false, true) {
+			x.did(answerReplyLost)
+			panic(http.ErrAbortHandler)
+		}
+		if change := x.control().reply; change != nil {
+			change(reply)
+		}
 	}
 	maps.Copy(w.Header(), reply.Header())
 	w.WriteHeader(reply.Code)
@@ -362,22 +364,22 @@ func (r *run) takeAnswer(c *call, w http.ResponseWriter) {
 // mark is how an answer is known again, in the reason that it gives.
 var mark = regexp.MustCompile(`answer-(\d+)-(\d+)`)
 
-// sentIn returns the answer whose mark is in a text, or nil if there is none.
-func (r *run) sentIn(text []byte) *sentAnswer {
+// sentIn returns the answer whose mark is in a text and whose execution it is for, or nil if there is none.
+func (r *run) sentIn(text []byte) (*execution, *sentAnswer) {
 	m := mark.FindSubmatch(text)
 	if m == nil {
-		return nil
+		return nil, nil
 	}
 	number, err := strconv.Atoi(string(m[1]))
 	i, err2 := strconv.Atoi(string(m[2]))
 	if errors.Join(err, err2) != nil || number >= len(r.executions) {
-		return nil
+		return nil, nil
 	}
 	x := r.executions[number]
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if i >= len(x.sent) {
-		return nil
+		return nil, nil
 	}
-	return x.sent[i]
+	return x, x.sent[i]
 }

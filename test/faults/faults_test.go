@@ -20,40 +20,48 @@ func TestFaults(t *testing.T) { testFaults(t, options{n: 200, seed: 7}) }
 
 func TestFaultsAtABroker(t *testing.T) { testFaults(t, options{n: 80, seed: 1, alpaca: true}) }
 
-// testFaults wants a run of every fault to find nothing, and each control to find what it is for.
+// testFaults wants a run of every fault to find nothing, and each control to find what it is for. A control that
+// leaves the template as it is shares the system of that run.
 func testFaults(t *testing.T, whole options) {
 	c := localtest.Prepare(t, configuration(whole.alpaca))
-	measure := func(t *testing.T, o options) *summary {
+	together := []options{whole}
+	for _, c := range controls {
+		if c.alpaca == whole.alpaca && c.template == nil {
+			together = append(together, options{n: c.enough, seed: 7, control: c, alpaca: c.alpaca})
+		}
+	}
+	measure := func(t *testing.T, asked ...options) *summary {
 		t.Helper()
-		r, err := disturb(t.Context(), c, o, io.Discard)
+		r, err := disturb(t.Context(), c, io.Discard, asked...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := r.summarize()
-		if complaint := s.complaint(); complaint != "" {
-			var table bytes.Buffer
-			s.write(&table)
-			t.Errorf("%s\n%s\n%s", complaint, &table, strings.Join(s.examples[:], "\n"))
+		for _, g := range r.groups {
+			s := r.summarize(g)
+			if complaint := s.complaint(); complaint != "" {
+				var table bytes.Buffer
+				s.write(&table)
+				t.Errorf("%s\n%s\n%v", complaint, &table, s.examples)
+			}
 		}
-		return s
+		return r.summarize(r.groups[0])
 	}
-	t.Run("as it is", func(t *testing.T) {
-		s := measure(t, whole)
-		for o, n := range s.outcomes {
-			if n == 0 {
-				t.Errorf("no execution ended as %q", outcomeLabels[o])
+	t.Run("template as it is", func(t *testing.T) {
+		s := measure(t, together...)
+		for _, o := range outcomes {
+			if s.outcomes[o] == 0 {
+				t.Errorf("no execution ended as %q", o)
 			}
 		}
 		for _, f := range s.kinds() {
 			// On a machine so slow that decisions come too late, what was planned for afterwards is not done.
-			done := int(s.done[f].Load())
-			if done == 0 || done != s.planned[f] && s.slow == 0 {
-				t.Errorf("%s: %d were planned and %d done", faultLabels[f], s.planned[f], done)
+			if done := s.done[f]; done == 0 || done != s.planned[f] && s.slow == 0 {
+				t.Errorf("%s: %d were planned and %d done", f, s.planned[f], done)
 			}
 		}
 	})
 	for _, c := range controls {
-		if c.alpaca == whole.alpaca {
+		if c.alpaca == whole.alpaca && c.template != nil {
 			t.Run(c.name, func(t *testing.T) { measure(t, options{n: c.enough, seed: 7, control: c, alpaca: c.alpaca}) })
 		}
 	}
@@ -64,7 +72,7 @@ func TestPlan(t *testing.T) {
 	for _, o := range []options{{seed: 7}, {seed: 7, alpaca: true}} {
 		another := o
 		another.seed = 8
-		var planned [faults]int
+		planned := map[fault]int{}
 		differ := false
 		for i := range uint64(200) {
 			p := o.newPlan(i)
@@ -72,64 +80,23 @@ func TestPlan(t *testing.T) {
 				t.Fatalf("execution %d has two plans with one seed:\n%s", i, diff)
 			}
 			differ = differ || !cmp.Equal(p, another.newPlan(i), exported)
-			p.count(&planned)
+			for _, f := range p.all() {
+				planned[f]++
+			}
 		}
 		if !differ {
 			t.Error("another seed gives the same plans")
 		}
 		for _, f := range o.kinds() {
 			if planned[f] == 0 {
-				t.Errorf("200 executions have no %s", faultLabels[f])
+				t.Errorf("200 executions have no %s", f)
 			}
 		}
-		if !o.alpaca && slices.ContainsFunc(planned[marketLimited:], func(n int) bool { return n > 0 }) {
-			t.Error("the simulated market has faults of a broker")
+		for f := range planned {
+			if !slices.Contains(o.kinds(), f) {
+				t.Errorf("alpaca is %t, and there is %q", o.alpaca, f)
+			}
 		}
-	}
-}
-
-func TestAllows(t *testing.T) {
-	four := []fault{serviceFailed, serviceFailed, serviceFailed, serviceFailed}
-	approve, decline := answer{decision: decision.Approve}, answer{decision: decision.Decline}
-	for _, test := range []struct {
-		name string
-		plan plan
-		want []outcome
-	}{
-		{"approved", plan{answers: []answer{approve}}, []outcome{traded}},
-		{"declined", plan{answers: []answer{decline}}, []outcome{declined}},
-		{"repeated", plan{manner: repeated, answers: []answer{approve, approve}}, []outcome{traded}},
-		{"at once", plan{manner: atOnce, answers: []answer{approve, decline}}, []outcome{traded, declined}},
-		{"at the deadline", plan{manner: atTheDeadline, answers: []answer{approve}}, []outcome{traded, expired}},
-		{"late", plan{manner: late, answers: []answer{approve, decline}}, []outcome{expired}},
-		{"unanswered", plan{manner: unanswered}, []outcome{expired}},
-		{"no quote", plan{faults: [places][]fault{placeQuote: four}}, []outcome{failedUntraded}},
-		{"no recommendation", plan{faults: [places][]fault{placeRecommendation: four}}, []outcome{failedUntraded}},
-		{"no request", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestRefused}}}, []outcome{failedUntraded}},
-		{"request at the last attempt", plan{faults: [places][]fault{placeRequest: {requestRefused, requestRefused, requestRefused, requestDelayed}}, answers: []answer{approve}}, []outcome{traded}},
-		{"no trade", plan{faults: [places][]fault{placeTrade: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
-		{"a trade throttled four times", plan{faults: [places][]fault{placeTrade: {throttled, throttled, throttled, throttled}}, answers: []answer{approve}}, []outcome{traded}},
-		{"nobody to trade with", plan{answers: []answer{approve}, fill: notFilled}, []outcome{failedUntraded}},
-		{"somebody to trade with", plan{answers: []answer{approve}, fill: filledInPart}, []outcome{traded}},
-		{"on its way when it is refused", plan{faults: [places][]fault{placeTrade: {marketLate, marketPoor}}, answers: []answer{approve}}, []outcome{traded}},
-		{"refused", plan{faults: [places][]fault{placeTrade: {marketPoor}}, answers: []answer{approve}}, []outcome{failedUntraded}},
-		{"the keys taken back", plan{faults: [places][]fault{placeTrade: {marketReplyLost, marketDenied}}, answers: []answer{approve}}, []outcome{failedUnknown}},
-		{"another market", plan{faults: [places][]fault{placeTrade: {anotherMarket}}, answers: []answer{approve}}, []outcome{failedUntraded}},
-		{"no report", plan{faults: [places][]fault{placeReport: four}, answers: []answer{approve}}, []outcome{failedTraded}},
-		{"no report of a refusal", plan{faults: [places][]fault{placeReport: four}, answers: []answer{decline}}, []outcome{failedUntraded}},
-		{"no trade and no report", plan{faults: [places][]fault{placeTrade: four, placeReport: four}, answers: []answer{approve}}, []outcome{failedUnknown}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got []outcome
-			for o := range outcomes {
-				if test.plan.allows(o) {
-					got = append(got, o)
-				}
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("outcomes (-want +got):\n%s", diff)
-			}
-		})
 	}
 }
 
@@ -150,18 +117,18 @@ func TestCounters(t *testing.T) {
 		{"another order", func(_ *run, x *execution) { x.orders = 2 }, map[counter]int{placedTwice: 1}},
 		{"an order in another market", func(_ *run, x *execution) {
 			x.orders, x.plan.faults[placeTrade] = 1, []fault{anotherMarket}
-		}, map[counter]int{wrongMarket: 1, otherwise: 1}},
+		}, map[counter]int{wrongMarket: 1}},
 		{"an order of which nothing is told", func(_ *run, x *execution) {
 			x.orders, x.trades = 1, nil
 			x.reports, x.end.status = []string{`{"Input":{"outcome":"failed","trade_placed":"no","id":"17","cause":"the market is closed; nothing was traded"}}`}, states.StatusFailed
-		}, map[counter]int{denied: 1, otherwise: 1}},
+		}, map[counter]int{denied: 1, unexplained: 1}},
 		{"an order that was not filled", func(_ *run, x *execution) {
 			x.orders, x.trades, x.plan.fill = 1, nil, notFilled
 			x.reports, x.end.status = []string{`{"Input":{"outcome":"failed","trade_placed":"no","id":"17","cause":"the order found nobody to trade with; nothing was traded"}}`}, states.StatusFailed
 		}, nil},
 		{"the other side", func(_ *run, x *execution) { x.end.allowed = "sell" }, map[counter]int{unapproved: 1}},
 		{"two reports", func(_ *run, x *execution) { x.reports = append(x.reports, expiry) }, map[counter]int{reportedOtherwise: 1}},
-		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1, otherwise: 1}},
+		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1}},
 		{"a report of another trade", func(_ *run, x *execution) { x.trades = map[trade]int{{ID: "17", Side: "buy", Qty: "6"}: 1} }, map[counter]int{untrue: 1}},
 		{"a report of a trade that was not made", func(_ *run, x *execution) { clear(x.trades) }, map[counter]int{untrue: 1}},
 		{"a report that is none", func(_ *run, x *execution) { x.reports[0] = `{}` }, map[counter]int{untrue: 1}},
@@ -183,21 +150,36 @@ func TestCounters(t *testing.T) {
 		{"a notice of nothing", func(r *run, _ *execution) { r.strayNotices.Add(1) }, map[counter]int{stray: 1}},
 		{"a message left", func(r *run, _ *execution) { r.left = 1 }, map[counter]int{leftOver: 1}},
 		{"a goroutine left", func(r *run, _ *execution) { r.goroutines = 1 }, map[counter]int{goroutines: 1}},
-		{"another outcome", func(_ *run, x *execution) { x.plan.manner = unanswered }, map[counter]int{otherwise: 1}},
+		{"an answer after the deadline", func(_ *run, x *execution) { x.end.timedOut = true }, map[counter]int{countedLate: 1}},
+		{"expired, and in time", func(_ *run, x *execution) { x.trades, x.reports[0] = nil, expiry }, map[counter]int{untrue: 1}},
+		{"declined, and approved", func(_ *run, x *execution) {
+			x.trades, x.reports[0] = nil, `{"Input":{"outcome":"declined","id":"17"}}`
+		}, map[counter]int{untrue: 1}},
+		{"unknown, and never allowed", func(_ *run, x *execution) {
+			x.trades, x.end.allowed, x.end.status = nil, "", states.StatusFailed
+			x.plan.faults[placeTrade] = slices.Repeat([]fault{replyLost}, maxAttempts)
+			x.reports[0] = `{"Input":{"outcome":"failed","trade_placed":"unknown","id":"17"}}`
+		}, map[counter]int{untrue: 1}},
+		{"a failure after one fault", func(_ *run, x *execution) {
+			x.trades, x.end.status, x.plan.faults[placeTrade] = nil, states.StatusFailed, []fault{replyLost}
+			x.reports[0] = `{"Input":{"outcome":"failed","trade_placed":"unknown","id":"17"}}`
+		}, map[counter]int{unexplained: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			x := newExecution(0, plan{answers: []answer{{decision: decision.Buy}}})
+			g := &group{options: options{n: 1, alpaca: true}}
+			x := newExecution(g, 0, plan{answers: []answer{{decision: decision.Buy}}})
 			x.sent = []*sentAnswer{{answer: x.plan.answers[0], mark: "answer-000000-0", rightly: true, told: accepted}}
 			x.trades[bought] = 1
 			x.notices, x.reports = 1, []string{receipt}
 			x.end = endOfExecution{status: states.StatusSucceeded, quoteID: "17", recommended: "sell", asked: true, answered: "answer-000000-0", allowed: "buy"}
-			r := &run{options: options{n: 1}, executions: []*execution{x}}
+			g.executions = []*execution{x}
+			r := &run{executions: g.executions}
 			test.change(r, x)
-			s := r.summarize()
+			s := r.summarize(g)
 			got := map[counter]int{}
 			for c, n := range s.zero {
 				if n != 0 {
-					got[counter(c)] = n
+					got[c] = n
 				}
 			}
 			if test.want == nil {

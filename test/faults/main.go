@@ -54,12 +54,12 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	s.write(stdout)
-	for c, example := range s.examples {
-		if example != "" && (o.control == nil || o.control.protects == counter(c)) {
-			fmt.Fprintf(stderr, "%s, for example in %s\n", counterLabels[c], example)
+	for _, c := range s.counters() {
+		if example := s.examples[c]; example != "" && (o.control == nil || o.control.protects == c) {
+			fmt.Fprintf(stderr, "%s, for example in %s\n", c, example)
 		}
 	}
-	fmt.Fprintf(stderr, "took %s\n", s.took.Round(time.Second/10))
+	fmt.Fprintf(stderr, "took %s\n", s.run.took.Round(time.Second/10))
 	if complaint := s.complaint(); complaint != "" {
 		fmt.Fprintln(stderr, "error:", complaint)
 		return exitFailed
@@ -72,11 +72,11 @@ func measure(ctx context.Context, o options, stderr io.Writer) (*summary, error)
 	if err != nil {
 		return nil, err
 	}
-	r, err := disturb(ctx, c, o, stderr)
+	r, err := disturb(ctx, c, stderr, o)
 	if err != nil {
 		return nil, err
 	}
-	return r.summarize(), nil
+	return r.summarize(r.groups[0]), nil
 }
 
 const usage = `Usage: go run ./test/faults [flags]

@@ -44,7 +44,7 @@ func (r *run) closeMarket() {
 			x.trades[trade{o.ClientOrderID, o.Side, o.Symbol, o.Price.String(), o.Filled.String()}]++
 		}
 		if f := x.plan.fill; f != nothing && x.orders == 1 {
-			r.done[f].Add(1)
+			x.did(f)
 		}
 	}
 }
@@ -89,10 +89,10 @@ func (x *execution) disturbMarket(f fault) {
 // disturbBroker disturbs the first request of an attempt that it is about: for a price, for an order, or for what became
 // of that order, where a sale is not asked for again.
 func (r *run) disturbBroker(q broker.Request) broker.Fault {
-	if r.control != nil && r.control.blind && q.Operation == broker.Find {
+	x := r.bySymbol[q.Symbol]
+	if x != nil && x.control().blind && q.Operation == broker.Find {
 		return broker.Overlooked
 	}
-	x := r.bySymbol[q.Symbol]
 	if x == nil || q.Operation != broker.Quote && q.Operation != broker.Place && q.Operation != broker.Find {
 		return broker.None
 	}
@@ -101,15 +101,15 @@ func (r *run) disturbBroker(q broker.Request) broker.Fault {
 	f := x.market
 	x.market = nothing
 	if f != nothing {
-		r.done[f].Add(1)
+		x.did(f)
 	}
 	return ofBroker[f]
 }
 
 // inAnotherMarket is the payload of a trade whose quote another deployment has made: one with real money, one without a
 // broker, or one of an older version, which did not say.
-func (r *run) inAnotherMarket(x *execution, payload []byte) []byte {
-	r.done[anotherMarket].Add(1)
+func inAnotherMarket(x *execution, payload []byte) []byte {
+	x.did(anotherMarket)
 	return withMarket(payload, []string{`"live"`, `"simulated"`, ``}[x.number%3])
 }
 

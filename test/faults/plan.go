@@ -8,104 +8,76 @@ import (
 	"stocktrading/desk/decision"
 )
 
-// fault is a kind of disturbance.
-type fault int
+// fault is a kind of disturbance, in the words of the table.
+type fault string
 
 const (
-	nothing fault = iota
+	nothing fault = ""
 
 	// Of a function's invocation.
-	killedBefore
-	killedAfter
-	replyLost
-	serviceFailed
-	throttled
+	killedBefore  fault = "function killed before its work"
+	killedAfter   fault = "function killed after its work"
+	replyLost     fault = "function's reply lost (Lambda.Unknown)"
+	serviceFailed fault = "function's reply lost (Lambda.ServiceException)"
+	throttled     fault = "function throttled"
 
 	// Of the request on its way to the queue.
-	requestRefused
-	requestReplyLost
-	requestDuplicated
-	requestDelayed
-	malformedBeside
+	requestRefused    fault = "request not taken by the queue"
+	requestReplyLost  fault = "request taken, the queue's reply lost"
+	requestDuplicated fault = "request duplicated on the queue"
+	requestDelayed    fault = "request delayed, so overtaken by others"
+	malformedBeside   fault = "malformed messages before and behind a request"
 
 	// Of a publish to the topic.
-	noticeRefused
-	noticeReplyLost
-	reportRefused
-	reportReplyLost
+	noticeRefused   fault = "notice not taken by the topic"
+	noticeReplyLost fault = "notice published, the topic's reply lost"
+	reportRefused   fault = "report not taken by the topic"
+	reportReplyLost fault = "report published, the topic's reply lost"
 
 	// Of whoever answers.
-	unanswered
-	late
-	atTheDeadline
-	atOnce
-	repeated
-	answerReplyLost
-	outdated
-	forged
-	stranger
+	unanswered      fault = "no decision at all"
+	late            fault = "decisions after the deadline"
+	atTheDeadline   fault = "decision within 40 ms of the deadline"
+	atOnce          fault = "two or three decisions at once"
+	repeated        fault = "decision repeated"
+	answerReplyLost fault = "decision's reply lost"
+	outdated        fault = "decision with the token of an earlier attempt"
+	forged          fault = "decision with a forged token"
+	stranger        fault = "decision with a function's credentials"
 
-	// Of a real market, when it is asked for a price or an order. These are the last.
-	marketLimited
-	marketFailed
-	marketUnreached
-	marketReplyLost
-	marketLate
-	marketPoor
-	marketDenied
-	anotherMarket
-	filledInPart
-	notFilled
+	// Of a real market, when it is asked for a price or an order.
+	marketLimited   fault = "market takes no more requests (429)"
+	marketFailed    fault = "market in a fault (503)"
+	marketUnreached fault = "market not reached"
+	marketReplyLost fault = "order placed, the market's reply lost"
+	marketLate      fault = "the market's reply lost, and the order placed only later"
+	marketPoor      fault = "order refused by the market"
+	marketDenied    fault = "keys refused by the market after a lost reply"
+	anotherMarket   fault = "quote of another market, or of an older version"
+	filledInPart    fault = "order filled in part"
+	notFilled       fault = "order not filled at all"
+)
 
-	faults // how many there are
+var (
+	ofFunctions = []fault{killedBefore, killedAfter, replyLost, serviceFailed, throttled}
+	ofMessages  = []fault{
+		requestRefused, requestReplyLost, requestDuplicated, requestDelayed, malformedBeside,
+		noticeRefused, noticeReplyLost, reportRefused, reportReplyLost,
+	}
+	ofAnswers = []fault{unanswered, late, atTheDeadline, atOnce, repeated, answerReplyLost, outdated, forged, stranger}
+	ofMarkets = []fault{
+		marketLimited, marketFailed, marketUnreached, marketReplyLost, marketLate, marketPoor, marketDenied,
+		anotherMarket, filledInPart, notFilled,
+	}
 )
 
 // kinds are the faults that a run has.
-func (o options) kinds() (kinds []fault) {
-	last := faults
-	if !o.alpaca {
-		last = marketLimited
-	}
-	for f := nothing + 1; f < last; f++ {
-		kinds = append(kinds, f)
+func (o options) kinds() []fault {
+	kinds := slices.Concat(ofFunctions, ofMessages, ofAnswers)
+	if o.alpaca {
+		kinds = append(kinds, ofMarkets...)
 	}
 	return kinds
-}
-
-var faultLabels = [faults]string{
-	killedBefore:      "function killed before its work",
-	killedAfter:       "function killed after its work",
-	replyLost:         "function's reply lost (Lambda.Unknown)",
-	serviceFailed:     "function's reply lost (Lambda.ServiceException)",
-	throttled:         "function throttled",
-	requestRefused:    "request not taken by the queue",
-	requestReplyLost:  "request taken, the queue's reply lost",
-	requestDuplicated: "request duplicated on the queue",
-	requestDelayed:    "request delayed, so overtaken by others",
-	malformedBeside:   "malformed messages before and behind a request",
-	noticeRefused:     "notice not taken by the topic",
-	noticeReplyLost:   "notice published, the topic's reply lost",
-	reportRefused:     "report not taken by the topic",
-	reportReplyLost:   "report published, the topic's reply lost",
-	unanswered:        "no decision at all",
-	late:              "decisions after the deadline",
-	atTheDeadline:     "decision within 40 ms of the deadline",
-	atOnce:            "two or three decisions at once",
-	repeated:          "decision repeated",
-	answerReplyLost:   "decision's reply lost",
-	outdated:          "decision with the token of an earlier attempt",
-	forged:            "decision with a forged token",
-	stranger:          "decision with a function's credentials",
-	marketLimited:     "market takes no more requests (429)",
-	marketFailed:      "market in a fault (503)",
-	marketUnreached:   "market not reached",
-	marketReplyLost:   "order placed, the market's reply lost",
-	marketLate:        "the market's reply lost, and the order placed only later",
-	marketPoor:        "order refused by the market",
-	marketDenied:      "keys refused by the market after a lost reply",
-	anotherMarket:     "quote of another market, or of an older version",
-	filledInPart:      "order filled in part",
-	notFilled:         "order not filled at all",
 }
 
 // place is a part of an execution that can be disturbed, one attempt after another.
@@ -143,28 +115,6 @@ type answer struct {
 	replyLost bool
 }
 
-// outcome is how an execution ends, as its report says.
-type outcome int
-
-const (
-	traded outcome = iota
-	declined
-	expired
-	failedUntraded
-	failedTraded
-	failedUnknown
-	outcomes
-)
-
-var outcomeLabels = [outcomes]string{
-	traded:         "traded",
-	declined:       "declined",
-	expired:        "expired",
-	failedUntraded: "failed, no trade placed",
-	failedTraded:   "failed, a trade placed (its report not sent)",
-	failedUnknown:  "failed, unknown whether a trade was placed",
-}
-
 func (o options) newPlan(execution uint64) plan {
 	d := dice{rand.New(rand.NewPCG(o.seed, execution))}
 	var p plan
@@ -172,7 +122,6 @@ func (o options) newPlan(execution uint64) plan {
 	if p.exhausts(placeReport) { // for good, so nothing of it may arrive
 		p.faults[placeReport] = slices.Repeat([]fault{reportRefused}, maxAttempts)
 	}
-	ofFunctions := []fault{killedBefore, killedAfter, replyLost, serviceFailed, throttled}
 	ofQuotes, ofTrades := ofFunctions, ofFunctions
 	if o.alpaca {
 		ofQuotes = append(slices.Clip(ofFunctions), marketLimited, marketFailed, marketUnreached)
@@ -309,67 +258,19 @@ func (p plan) certainToTrade() bool {
 	return false
 }
 
-// allows tells whether an execution with this plan may end so.
-func (p plan) allows(o outcome) bool {
-	if p.exhausts(placeReport) {
-		switch o {
-		case failedTraded:
-			return p.reports(traded)
-		case failedUntraded:
-			return p.reports(declined) || p.reports(expired) || p.reports(failedUntraded)
-		case failedUnknown:
-			return p.reports(failedUnknown)
-		}
-		return false
-	}
-	return p.reports(o)
+// mayFail tells whether the faults explain that the execution fails.
+func (p plan) mayFail() bool {
+	return slices.ContainsFunc([]place{placeQuote, placeRecommendation, placeRequest, placeTrade}, p.exhausts) ||
+		p.refused() || p.fill == notFilled || slices.Contains(p.faults[placeTrade], marketDenied)
 }
 
-// reports tells whether the report may say so, sent or not.
-func (p plan) reports(o outcome) bool {
-	if p.exhausts(placeQuote) || p.exhausts(placeRecommendation) || p.exhausts(placeRequest) {
-		return o == failedUntraded
-	}
-	switch p.manner {
-	case unanswered, late:
-		return o == expired
-	case atTheDeadline:
-		if o == expired {
-			return true
-		}
-	}
-	candidates := p.answers
-	if p.manner == repeated {
-		candidates = candidates[:1]
-	}
-	return slices.ContainsFunc(candidates, func(a answer) bool {
-		switch {
-		case a.decision == decision.Decline:
-			return o == declined
-		case p.exhausts(placeTrade), slices.Contains(p.faults[placeTrade], marketDenied):
-			return o == failedUnknown
-		case p.fill == notFilled, p.refused():
-			return o == failedUntraded
-		}
-		return o == traded
-	})
-}
-
-// count adds the plan's faults to those of others.
-func (p plan) count(n *[faults]int) {
-	for _, series := range p.faults {
-		for _, f := range series {
-			n[f]++
-		}
-	}
-	for _, f := range p.intrude {
-		n[f]++
-	}
+// all are the plan's faults.
+func (p plan) all() []fault {
+	all := append(slices.Concat(p.faults[:]...), p.intrude...)
 	for _, a := range p.answers {
 		if a.replyLost {
-			n[answerReplyLost]++
+			all = append(all, answerReplyLost)
 		}
 	}
-	n[p.manner]++
-	n[p.fill]++
+	return slices.DeleteFunc(append(all, p.manner, p.fill), func(f fault) bool { return f == nothing })
 }

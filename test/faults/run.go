@@ -54,6 +54,7 @@ type options struct {
 
 // execution is one execution, with all that is seen of it from outside.
 type execution struct {
+	group  *group
 	number int
 	name   string
 	symbol string // names the execution in the functions' payloads and logs
@@ -78,8 +79,9 @@ type execution struct {
 	end      endOfExecution // set when it has ended
 }
 
-func newExecution(number int, p plan) *execution {
+func newExecution(g *group, number int, p plan) *execution {
 	return &execution{
+		group:   g,
 		number:  number,
 		name:    fmt.Sprintf("faults-%06d", number),
 		symbol:  fmt.Sprintf("X%06d", number),
@@ -116,9 +118,34 @@ func (x *execution) next(at place) fault {
 	return x.plan.faults[at][i]
 }
 
+// group is executions that share what is asked for them.
+type group struct {
+	options
+	executions []*execution
+
+	mu   sync.Mutex
+	done map[fault]int
+}
+
+// did counts a fault that was done.
+func (x *execution) did(f fault) {
+	x.group.mu.Lock()
+	defer x.group.mu.Unlock()
+	x.group.done[f]++
+}
+
+// control is the execution's, an empty one if it has none.
+func (x *execution) control() *control {
+	if x.group.control == nil {
+		return &control{}
+	}
+	return x.group.control
+}
+
 // run is a run of the system.
 type run struct {
-	options
+	alpaca     bool
+	groups     []*group
 	system     *system.System
 	queueURL   string
 	executions []*execution
@@ -135,7 +162,6 @@ type run struct {
 	broker       *broker.Server // nil for the simulated market
 	brokerServer *httptest.Server
 
-	done         [faults]atomic.Int64
 	strayNotices atomic.Int64
 	mixedBatches atomic.Int64 // with good and malformed requests
 	left         int          // messages on the queue
@@ -161,21 +187,23 @@ func configuration(alpaca bool) map[string]any {
 	return choices
 }
 
-// disturb runs the executions to their end in a system of their own.
-func disturb(ctx context.Context, c system.Config, o options, progress io.Writer) (*run, error) {
-	r := &run{
-		options:  o,
-		byName:   map[string]*execution{},
-		bySymbol: map[string]*execution{},
-	}
-	for n := uint64(0); len(r.executions) < o.n; n++ {
-		p := o.newPlan(n)
-		if o.control != nil && p.waits() {
-			continue // which would show nothing more, and takes time
+// disturb runs groups of executions to their end in a system of their own, all in the same market.
+func disturb(ctx context.Context, c system.Config, progress io.Writer, asked ...options) (*run, error) {
+	r := &run{alpaca: asked[0].alpaca, byName: map[string]*execution{}, bySymbol: map[string]*execution{}}
+	drains := false
+	for _, o := range asked {
+		g := &group{options: o, done: map[fault]int{}}
+		r.groups = append(r.groups, g)
+		drains = drains || o.control == nil || o.control.drains
+		for n := uint64(0); len(g.executions) < o.n; n++ {
+			p := o.newPlan(n)
+			if o.control != nil && p.waits() {
+				continue // which would show nothing more, and takes time
+			}
+			x := newExecution(g, len(r.executions), p)
+			g.executions, r.executions = append(g.executions, x), append(r.executions, x)
+			r.byName[x.name], r.bySymbol[x.symbol] = x, x
 		}
-		x := newExecution(len(r.executions), p)
-		r.executions = append(r.executions, x)
-		r.byName[x.name], r.bySymbol[x.symbol] = x, x
 	}
 	before := runtime.NumGoroutine()
 	began := time.Now()
@@ -183,7 +211,7 @@ func disturb(ctx context.Context, c system.Config, o options, progress io.Writer
 		return nil, err
 	}
 	err := r.runAll(ctx, progress)
-	if err == nil && (o.control == nil || o.control.drains) {
+	if err == nil && drains {
 		r.left, err = r.drain(ctx)
 	}
 	// Only a function that has ended has told all that it did.
@@ -259,7 +287,7 @@ func (r *run) runAll(ctx context.Context, progress io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
 	stop := every(10*time.Second, func(since time.Duration) {
-		fmt.Fprintf(progress, "%d of %d executions have ended, after %s\n", ended.Load(), r.n, since.Round(time.Second))
+		fmt.Fprintf(progress, "%d of %d executions have ended, after %s\n", ended.Load(), len(r.executions), since.Round(time.Second))
 	})
 	defer stop()
 	for _, x := range r.executions {
@@ -318,7 +346,7 @@ func (r *run) execute(ctx context.Context, x *execution) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if x.end, err = r.readEnd(x, arn); err != nil || !x.end.asked || r.control != nil {
+	if x.end, err = r.readEnd(x, arn); err != nil || !x.end.asked || x.group.control != nil {
 		return err
 	}
 	// Five pollers serve the queue: executions that came faster than they can serve would have their requests expire there.
