@@ -153,6 +153,22 @@ func mustInvoke(t *testing.T, p *Pool, r request) answer {
 	return a
 }
 
+// invokeError is the failure in an error, and empty if there is none.
+func invokeError(err error) InvokeError {
+	if failure, ok := errors.AsType[*InvokeError](err); ok {
+		return *failure
+	}
+	return InvokeError{}
+}
+
+// equal reports how what was got differs from what is wanted.
+func equal(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
 func TestInvoke(t *testing.T) {
 	p, _ := start(t, nil)
 	a := mustInvoke(t, p, request{Do: "echo", N: 5})
@@ -160,9 +176,7 @@ func TestInvoke(t *testing.T) {
 		PID: a.PID, Echo: request{Do: "echo", N: 5}, ARN: arn, Function: "Trading-Buy", LogGroup: "Trading-Logs", MemoryMB: 128,
 		RequestID: a.RequestID, LogStream: a.LogStream, TraceID: a.TraceID, RemainingMS: a.RemainingMS,
 	}
-	if diff := cmp.Diff(want, a); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
-	}
+	equal(t, "answer", want, a)
 	for what, match := range map[string][2]string{
 		"request id": {a.RequestID, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`},
 		"log stream": {a.LogStream, `^\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}$`},
@@ -181,61 +195,23 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestInvokeFailures(t *testing.T) {
-	const runtimeError = `{"errorType":"%s","errorMessage":"RequestId: ID Error: %s"}`
+	of := func(name, message string) InvokeError {
+		return InvokeError{name, fmt.Sprintf(`{"errorType":"%s","errorMessage":"RequestId: ID Error: %s"}`, name, message)}
+	}
 	tests := []struct {
 		name    string
 		request request
 		want    InvokeError
 		survive bool // the process serves the next invocation too
 	}{
-		{
-			"named error",
-			request{Do: "fail"},
-			InvokeError{"NotTraded", `{"errorMessage":"not traded: closed","errorType":"NotTraded"}`},
-			true,
-		},
-		{
-			"wrapped error",
-			request{Do: "wrap"},
-			InvokeError{"wrapError", `{"errorMessage":"trade: closed","errorType":"wrapError"}`},
-			true,
-		},
-		{
-			"panic",
-			request{Do: "panic"},
-			InvokeError{"string", `{"errorMessage":"out of stock","errorType":"string","stackTrace":STACK}`},
-			false,
-		},
-		{
-			"error without a type",
-			request{Do: "fail without a type"},
-			InvokeError{"Lambda.Unknown", `it broke`},
-			true,
-		},
-		{
-			"exit with an error",
-			request{Do: "exit", N: 1},
-			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited with error: exit status 1")},
-			false,
-		},
-		{
-			"exit without an error",
-			request{Do: "exit"},
-			InvokeError{"Runtime.ExitError", fmt.Sprintf(runtimeError, "Runtime.ExitError", "Runtime exited without providing a reason")},
-			false,
-		},
-		{
-			"timeout",
-			request{Do: "sleep", MS: 60_000},
-			InvokeError{"Sandbox.Timedout", fmt.Sprintf(runtimeError, "Sandbox.Timedout", "Task timed out after 0.50 seconds")},
-			false,
-		},
-		{
-			"answer that is too large",
-			request{Do: "long", N: 6 << 20},
-			InvokeError{"Function.ResponseSizeTooLarge", fmt.Sprintf(runtimeError, "Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291456 bytes).")},
-			false,
-		},
+		{"named error", request{Do: "fail"}, InvokeError{"NotTraded", `{"errorMessage":"not traded: closed","errorType":"NotTraded"}`}, true},
+		{"wrapped error", request{Do: "wrap"}, InvokeError{"wrapError", `{"errorMessage":"trade: closed","errorType":"wrapError"}`}, true},
+		{"panic", request{Do: "panic"}, InvokeError{"string", `{"errorMessage":"out of stock","errorType":"string","stackTrace":STACK}`}, false},
+		{"error without a type", request{Do: "fail without a type"}, InvokeError{"Lambda.Unknown", `it broke`}, true},
+		{"exit with an error", request{Do: "exit", N: 1}, of("Runtime.ExitError", "Runtime exited with error: exit status 1"), false},
+		{"exit without an error", request{Do: "exit"}, of("Runtime.ExitError", "Runtime exited without providing a reason"), false},
+		{"timeout", request{Do: "sleep", MS: 60_000}, of("Sandbox.Timedout", "Task timed out after 0.50 seconds"), false},
+		{"answer that is too large", request{Do: "long", N: 6 << 20}, of("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291456 bytes)."), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -247,16 +223,10 @@ func TestInvokeFailures(t *testing.T) {
 			})
 			before := mustInvoke(t, p, request{Do: "echo"})
 			_, err := invoke(t.Context(), p, tt.request)
-			var failure *InvokeError
-			if !errors.As(err, &failure) {
-				t.Fatalf("got error %v, want an InvokeError", err)
-			}
-			got := *failure
+			got := invokeError(err)
 			got.Cause = regexp.MustCompile(`RequestId: [0-9a-f-]{36} `).ReplaceAllString(got.Cause, "RequestId: ID ")
 			got.Cause = regexp.MustCompile(`"stackTrace":\[.*\]`).ReplaceAllString(got.Cause, `"stackTrace":STACK`)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("failure (-want +got):\n%s", diff)
-			}
+			equal(t, "failure", tt.want, got)
 			if !tt.survive {
 				waitForEnd(t, before.PID, 0)
 			}
@@ -280,9 +250,7 @@ func TestInvokeRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := p.Invoke(t.Context(), tt.arn, tt.payload)
-			var failure *InvokeError
-			if !errors.As(err, &failure) || *failure != tt.want {
+			if _, err := p.Invoke(t.Context(), tt.arn, tt.payload); invokeError(err) != tt.want {
 				t.Errorf("got error %v, want %v", err, &tt.want)
 			}
 		})
@@ -386,9 +354,7 @@ func TestEnvironment(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		want = slices.DeleteFunc(want, func(v string) bool { return v == "TMPDIR=/tmp" })
 	}
-	if diff := cmp.Diff(want, own); diff != "" {
-		t.Errorf("environment (-want +got):\n%s", diff)
-	}
+	equal(t, "environment", want, own)
 }
 
 func TestConcurrency(t *testing.T) {
@@ -447,8 +413,7 @@ func TestStartFailures(t *testing.T) {
 			}
 			for range 3 {
 				_, err := invoke(t.Context(), p, request{Do: "echo"})
-				var failure *InvokeError
-				if !errors.As(err, &failure) || failure.Name != tt.errorName || !tt.cause.MatchString(failure.Cause) {
+				if got := invokeError(err); got.Name != tt.errorName || !tt.cause.MatchString(got.Cause) {
 					t.Fatalf("got error %v, want %s with %s", err, tt.errorName, tt.cause)
 				}
 			}
@@ -490,9 +455,7 @@ func TestKill(t *testing.T) {
 					return at == tt.at && kill
 				}
 			})
-			_, err := invoke(t.Context(), p, request{Do: "echo"})
-			var failure *InvokeError
-			if !errors.As(err, &failure) || failure.Name != "Runtime.ExitError" {
+			if _, err := invoke(t.Context(), p, request{Do: "echo"}); invokeError(err).Name != "Runtime.ExitError" {
 				t.Errorf("got error %v, want Runtime.ExitError", err)
 			}
 			if n := j.count("done"); n != tt.worked {
@@ -513,9 +476,7 @@ func TestLog(t *testing.T) {
 	for i := range want {
 		want[i] = "Trading-Buy: " + want[i]
 	}
-	if diff := cmp.Diff(want, j.lines[1:]); diff != "" {
-		t.Errorf("lines (-want +got):\n%s", diff)
-	}
+	equal(t, "lines", want, j.lines[1:])
 }
 
 func TestLongLines(t *testing.T) {
@@ -527,9 +488,7 @@ func TestLongLines(t *testing.T) {
 	fmt.Fprint(l, "\nshort\nrest")
 	l.flush()
 	l.flush()
-	if diff := cmp.Diff([]int{maxLine, 64 << 10, 5, 4}, lengths); diff != "" {
-		t.Errorf("lengths of the lines (-want +got):\n%s", diff)
-	}
+	equal(t, "lengths of the lines", []int{maxLine, 64 << 10, 5, 4}, lengths)
 }
 
 func TestInvokeContext(t *testing.T) {
