@@ -104,7 +104,7 @@ func (r Record) String() string {
 	if r.Event == "" {
 		return "Step Functions has taken the answer; the history does not show it yet."
 	}
-	s := sentence(r.phrase())
+	s := Sentence(r.phrase())
 	switch {
 	case r.What == declined, r.What == expired:
 		s += " Nothing was traded."
@@ -153,8 +153,8 @@ func Clock(t, now time.Time) string {
 	return strings.TrimPrefix(text, now.UTC().Format(day))
 }
 
-// sentence makes a text begin with a capital letter and end with a full stop.
-func sentence(text string) string {
+// Sentence makes a text begin with a capital letter and end with a full stop.
+func Sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
 	if !strings.HasSuffix(text, ".") {

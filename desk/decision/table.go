@@ -152,7 +152,7 @@ func (t *Terminal) Log(trades []Trade, details bool) error {
 			said = append(said, "“"+x.Decision.Reason+"”")
 		}
 		if x.Outcome == Failed {
-			said = append(said, sentence(x.Failure), x.Placed.sentence())
+			said = append(said, x.Result())
 		}
 		if details {
 			said = append(said, x.details())

@@ -299,7 +299,7 @@ func (t *Terminal) read(ctx context.Context) (string, error) {
 }
 
 func (t *Terminal) writeSentence(text string) error {
-	return t.write(Fold(sentence(text), "", t.Width) + "\n")
+	return t.write(Fold(Sentence(text), "", t.Width) + "\n")
 }
 
 func (t *Terminal) write(s string) error {

@@ -102,7 +102,7 @@ func (t Trade) Decided() string {
 	if t.Decision.Event == "" {
 		return ""
 	}
-	return sentence(t.Decision.phrase())
+	return Sentence(t.Decision.phrase())
 }
 
 // Result says why it failed, if it did, and whether anything was traded.
@@ -113,7 +113,7 @@ func (t Trade) Result() string {
 	case t.Outcome == Running:
 		return "It still runs."
 	case t.Failure != "":
-		return sentence(t.Failure) + " " + t.Placed.sentence()
+		return Sentence(t.Failure) + " " + t.Placed.sentence()
 	}
 	return t.Placed.sentence()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -190,10 +191,12 @@ func (s *Server) choose(r *http.Request) (v decideView, err error) {
 	return v, nil
 }
 
-// confirm says what an answer leads to, before it is sent.
+// confirm says what an answer does, before it is sent, or what was decided already.
 func (s *Server) confirm(r *http.Request) (page, error) {
 	v, err := s.choose(r)
-	if err != nil {
+	if errors.Is(err, decision.ErrGone) {
+		return page{Location: s.guard.base + "execution?name=" + url.QueryEscape(r.FormValue("name"))}, nil
+	} else if err != nil {
 		return page{}, err
 	}
 	if v.Standing, err = s.desk.Standing(r.Context()); err != nil {
@@ -269,11 +272,11 @@ func row(t decision.Trade, now time.Time) tradeView {
 // executionView is an execution as the page shows it.
 type executionView struct {
 	decision.Execution
-	Took    string
-	Visits  []visit
-	Graph   template.HTML // empty where there is none
-	States  []stateView
-	Report  *report
+	Took   string
+	Visits []visit
+	Graph  template.HTML // empty where there is none
+	States []stateView
+	Report *report
 }
 
 // stateView is a state and what an execution did there.

@@ -129,7 +129,7 @@ func (s *Server) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := h(r)
 		if err != nil {
-			p = page{Title: "That did not work", Template: "problem", Problem: err.Error(), Status: status(err)}
+			p = page{Title: "That did not work", Template: "problem", Problem: decision.Sentence(err.Error()), Status: status(err)}
 		}
 		if p.Location != "" {
 			http.Redirect(w, r, p.Location, http.StatusSeeOther)

@@ -155,7 +155,10 @@ func TestDecide(t *testing.T) {
 			if sent := d.service.Calls("SendTask"); len(sent) != 1 || !strings.HasPrefix(sent[0], test.sent) {
 				t.Errorf("sent %q, want %q", sent, test.sent)
 			}
-			wantText(t, d.post(t, "decide", form, http.StatusConflict), "too late, nothing was sent for order-1")
+			wantText(t, d.post(t, "decide", form, http.StatusConflict), "Too late, nothing was sent for order-1")
+			if again := d.request(http.MethodGet, "decide?"+query.Encode(), nil, nil); again.Code != http.StatusSeeOther || again.Header().Get("Location") != d.guard.base+"execution?name=order-1" {
+				t.Errorf("who looks again gets status %d and headers %v, want the execution's page", again.Code, again.Header())
+			}
 			if sent := d.service.Calls("SendTask"); len(sent) != 1 {
 				t.Errorf("a second answer was sent: %q", sent)
 			}
@@ -175,7 +178,7 @@ func TestDecideRefused(t *testing.T) {
 		{"no answer", url.Values{"name": {"order-1"}}, http.StatusBadRequest, "is not an answer"},
 		{"an odd answer", url.Values{"name": {"order-1"}, "answer": {"<b>"}}, http.StatusBadRequest, "is not an answer"},
 		{"no name", url.Values{"answer": {"approve"}}, http.StatusBadRequest, "is not the name of an execution"},
-		{"no execution", url.Values{"name": {"other"}, "answer": {"approve"}}, http.StatusNotFound, "there is no execution"},
+		{"no execution", url.Values{"name": {"other"}, "answer": {"approve"}}, http.StatusNotFound, "There is no execution"},
 		{"not yet", url.Values{"name": {"busy"}, "answer": {"approve"}}, http.StatusConflict, "does not wait for a decision yet"},
 		{"of another machine", url.Values{"name": {strings.Replace(sfntest.Arn("order-1"), "StockTrading", "Other", 1)}, "answer": {"approve"}}, http.StatusBadRequest, "is not an execution of"},
 	} {
@@ -301,7 +304,7 @@ func TestListThatFails(t *testing.T) {
 		if strings.Contains(page, "Nothing waits") || strings.Contains(page, "When the workflow asks") {
 			t.Errorf("the page says that nothing waits before it knows:\n%s", page)
 		}
-		wantText(t, d.get(t, "", http.StatusBadGateway), "you may not call states:ListExecutions")
+		wantText(t, d.get(t, "", http.StatusBadGateway), "You may not call states:ListExecutions")
 		fail = false
 		d.get(t, "", http.StatusOK)
 		wantText(t, d.get(t, "", http.StatusOK), "Nothing waits for a decision.")
@@ -369,7 +372,7 @@ func TestExecutions(t *testing.T) {
 	if strings.Contains(page, "name=won") || strings.Contains(page, "name=open") {
 		t.Errorf("the filter lets through others:\n%s", page)
 	}
-	wantText(t, d.get(t, "list?status=ODD", http.StatusBadRequest), "there is no status &#34;ODD&#34;")
+	wantText(t, d.get(t, "list?status=ODD", http.StatusBadRequest), "There is no status &#34;ODD&#34;")
 	wantText(t, d.get(t, "list?status=ABORTED", http.StatusOK), "There are none.")
 	d.service.Page = 2
 	wantText(t, d.get(t, "list?status=", http.StatusOK), "Older", "page=2")
