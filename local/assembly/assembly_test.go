@@ -7,6 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// equal reports how what was got differs from what is wanted.
+func equal(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
 func TestRead(t *testing.T) {
 	a, err := Read("testdata/system")
 	if err != nil {
@@ -23,9 +31,7 @@ func TestRead(t *testing.T) {
 		{"info", "Trading/Buy", "buys"},
 		{"error", "Trading/Buy", "does not sell"},
 	}
-	if diff := cmp.Diff(want, a.Messages); diff != "" {
-		t.Errorf("messages (-want +got):\n%s", diff)
-	}
+	equal(t, "messages", want, a.Messages)
 }
 
 func TestReadRefuses(t *testing.T) {

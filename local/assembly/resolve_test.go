@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var environment = Environment{Partition: "aws", Region: "eu-central-1", AccountID: "123456789012", URLSuffix: "amazonaws.com"}
@@ -27,6 +25,15 @@ func resolveTemplate(t *testing.T, template string, env Environment) (*Stack, er
 		t.Fatal(err)
 	}
 	return a.Resolve(env)
+}
+
+func mustResolve(t *testing.T, template string) *Stack {
+	t.Helper()
+	stack, err := resolveTemplate(t, template, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
 }
 
 func resolveSystem(t *testing.T) *Stack {
@@ -95,9 +102,7 @@ func TestResolveIdentities(t *testing.T) {
 		}
 		got[id] = identity{r.Ref, r.Attributes}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("identities (-want +got):\n%s", diff)
-	}
+	equal(t, "identities", want, got)
 }
 
 func TestResolveProperties(t *testing.T) {
@@ -112,23 +117,17 @@ func TestResolveProperties(t *testing.T) {
 		"Role":          "arn:aws:iam::123456789012:role/Trading-Role",
 		"Timeout":       json.Number("10"),
 	}
-	if diff := cmp.Diff(want, stack.Resources["BuyF1E2D3C4"].Properties); diff != "" {
-		t.Errorf("properties of the function (-want +got):\n%s", diff)
-	}
+	equal(t, "properties of the function", want, stack.Resources["BuyF1E2D3C4"].Properties)
 	policy := []any{map[string]any{
 		"Resource":  "arn:aws:logs:eu-central-1:123456789012:log-group:/trading/local:*",
 		"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}},
 	}}
-	if diff := cmp.Diff(policy, stack.Resources["Role"].Properties["Policies"]); diff != "" {
-		t.Errorf("policy of the role (-want +got):\n%s", diff)
-	}
+	equal(t, "policy of the role", policy, stack.Resources["Role"].Properties["Policies"])
 	outputs := map[string]Output{
 		"StateMachineArn": {Value: "arn:aws:states:eu-central-1:123456789012:stateMachine:Trading-Machine", Description: "The state machine."},
 		"Batch":           {Value: "10"},
 	}
-	if diff := cmp.Diff(outputs, stack.Outputs); diff != "" {
-		t.Errorf("outputs (-want +got):\n%s", diff)
-	}
+	equal(t, "outputs", outputs, stack.Outputs)
 	paths := map[string]string{"BuyF1E2D3C4": "Trading/Buy/Resource", "Queue4A7E3555": "Trading/Queue/Resource", "Role": "Trading/Role/Resource", "Topic": ""}
 	for id, path := range paths {
 		if got := stack.Resources[id].ConstructPath; got != path {
@@ -151,14 +150,11 @@ func TestResolveQueueURLBase(t *testing.T) {
 
 func TestResolveCutsNames(t *testing.T) {
 	long := strings.Repeat("VeryLongName", 6)
-	stack, err := resolveTemplate(t, `{"Resources": {
+	stack := mustResolve(t, `{"Resources": {
 		"`+long+`A": {"Type": "AWS::Lambda::Function"},
 		"`+long+`B": {"Type": "AWS::Lambda::Function"},
 		"`+long+`C": {"Type": "AWS::SNS::Topic"}
-	}}`, environment)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}`)
 	a, b := stack.Resources[long+"A"].Ref, stack.Resources[long+"B"].Ref
 	if len(a) != 64 || len(b) != 64 || a == b || !strings.HasPrefix(a, "Trading-VeryLongName") {
 		t.Errorf("got names %s and %s, want two of 64 characters", a, b)
@@ -189,16 +185,11 @@ func TestResolveFunctions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			stack, err := resolveTemplate(t, `{"Resources": {
+			stack := mustResolve(t, `{"Resources": {
 				"Queue": {"Type": "AWS::SQS::Queue"},
 				"X": {"Type": "AWS::SNS::Topic", "Properties": {"Y": `+tt.value+`}}
-			}}`, environment)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, stack.Resources["X"].Properties["Y"]); diff != "" {
-				t.Errorf("value (-want +got):\n%s", diff)
-			}
+			}}`)
+			equal(t, "value", tt.want, stack.Resources["X"].Properties["Y"])
 		})
 	}
 }
@@ -277,22 +268,17 @@ func TestResolveRefusesTemplates(t *testing.T) {
 }
 
 func TestStackLookups(t *testing.T) {
-	stack, err := resolveTemplate(t, `{"Resources": {
+	stack := mustResolve(t, `{"Resources": {
 		"B": {"Type": "AWS::SNS::Topic"},
 		"Queue": {"Type": "AWS::SQS::Queue"},
 		"Bucket": {"Type": "AWS::S3::Bucket"},
 		"A": {"Type": "AWS::SNS::Topic"}
-	}}`, environment)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}`)
 	var ids []string
 	for _, r := range stack.ByType("AWS::SNS::Topic") {
 		ids = append(ids, r.LogicalID)
 	}
-	if diff := cmp.Diff([]string{"A", "B"}, ids); diff != "" {
-		t.Errorf("topics (-want +got):\n%s", diff)
-	}
+	equal(t, "topics", []string{"A", "B"}, ids)
 	for arn, want := range map[string]string{
 		"arn:aws:sqs:eu-central-1:123456789012:Trading-Queue": "Queue",
 		"arn:aws:sns:eu-central-1:123456789012:Trading-A":     "A",
@@ -348,13 +334,10 @@ func TestResourceDefinition(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			stack, err := resolveTemplate(t, `{"Resources": {
+			stack := mustResolve(t, `{"Resources": {
 				"Queue": {"Type": "AWS::SQS::Queue"},
 				"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": `+tt.properties+`}
-			}}`, environment)
-			if err != nil {
-				t.Fatal(err)
-			}
+			}}`)
 			got, err := stack.Resources["Machine"].Definition()
 			if message := errorText(err); got != tt.want || message != tt.err {
 				t.Errorf("got %q and error %q, want %q and %q", got, message, tt.want, tt.err)

@@ -2,6 +2,7 @@ package functions
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"os"
 	"os/exec"
@@ -163,10 +164,6 @@ func (f *function) environment(runtimeAPI string) []string {
 		}
 	}
 	maps.Copy(env, f.Env)
-	format := f.LogFormat
-	if format == "" {
-		format = "Text"
-	}
 	maps.Copy(env, map[string]string{
 		"AWS_LAMBDA_RUNTIME_API":          runtimeAPI,
 		"AWS_LAMBDA_FUNCTION_NAME":        f.Name,
@@ -174,7 +171,7 @@ func (f *function) environment(runtimeAPI string) []string {
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
 		"AWS_LAMBDA_LOG_GROUP_NAME":       f.LogGroup,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + randomHex(16),
-		"AWS_LAMBDA_LOG_FORMAT":           format,
+		"AWS_LAMBDA_LOG_FORMAT":           cmp.Or(f.LogFormat, "Text"),
 		"_HANDLER":                        f.Handler,
 	})
 	list := make([]string, 0, len(env))

@@ -27,8 +27,8 @@ func (p *Pool) runtimeAPI() http.Handler {
 		})
 	}
 	handle("GET", "/invocation/next", (*process).poll)
-	handle("POST", "/invocation/{id}/response", (*process).takeResponse)
-	handle("POST", "/invocation/{id}/error", (*process).takeError)
+	handle("POST", "/invocation/{id}/response", takeAnswer((*invocation).succeed))
+	handle("POST", "/invocation/{id}/error", takeAnswer(func(inv *invocation, body []byte) { inv.fail(reportedFailure(body)) }))
 	handle("POST", "/init/error", (*process).takeInitError)
 	return mux
 }
@@ -80,24 +80,14 @@ func (proc *process) take(inv *invocation) {
 	proc.current = inv
 }
 
-// takeResponse takes what the function returned.
-func (proc *process) takeResponse(w http.ResponseWriter, r *http.Request) {
-	inv, body, ok := proc.readAnswer(w, r)
-	if !ok {
-		return
+// takeAnswer takes what the function returned, or the error that it returned.
+func takeAnswer(answer func(*invocation, []byte)) func(*process, http.ResponseWriter, *http.Request) {
+	return func(proc *process, w http.ResponseWriter, r *http.Request) {
+		if inv, body, ok := proc.readAnswer(w, r); ok {
+			answer(inv, body)
+			w.WriteHeader(http.StatusAccepted)
+		}
 	}
-	inv.succeed(body)
-	w.WriteHeader(http.StatusAccepted)
-}
-
-// takeError takes the error that the function returned.
-func (proc *process) takeError(w http.ResponseWriter, r *http.Request) {
-	inv, body, ok := proc.readAnswer(w, r)
-	if !ok {
-		return
-	}
-	inv.fail(reportedFailure(body))
-	w.WriteHeader(http.StatusAccepted)
 }
 
 // readAnswer reads the answer to the invocation that the request names. If it isn't ok, the request has been dealt with.
@@ -110,8 +100,7 @@ func (proc *process) readAnswer(w http.ResponseWriter, r *http.Request) (inv *in
 		return nil, nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		const name = "Function.ResponseSizeTooLarge"
 		message := fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxPayload)
 		inv.fail(inv.failed(name, message))
