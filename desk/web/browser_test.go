@@ -195,7 +195,7 @@ func TestInBrowser(t *testing.T) {
 	l := startLocalRun(t)
 	b := startBrowser(t)
 	address := <-l.address
-	base := address[:strings.LastIndex(address, "/")+1]
+	base := base(address)
 	b.run("open", chromedp.Navigate(address))
 	b.shows("Nothing waits for a decision.")
 
@@ -380,6 +380,8 @@ func TestInBrowser(t *testing.T) {
 		}
 		b.run("back", emulation.ClearDeviceMetricsOverride())
 	})
+
+	t.Run("accessible", func(t *testing.T) { accessible(t, &browser{b.ctx, t}) })
 
 	if *screenshot {
 		t.Run("screenshot", func(t *testing.T) { (&browser{b.ctx, t}).picture(base) })
