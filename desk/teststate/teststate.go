@@ -83,14 +83,18 @@ func Compare(ctx context.Context, api API, arn, definition string, begin func(st
 		return Result{}, err
 	}
 	defer local.engine.Close()
-	paths, steps, err := local.explore(ctx)
+	return local.compare(ctx, api, begin)
+}
+
+func (l *local) compare(ctx context.Context, api API, begin func(steps int)) (Result, error) {
+	paths, steps, err := l.explore(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	begin(len(steps))
 	result := Result{Paths: paths, Steps: len(steps)}
 	for _, s := range steps {
-		difference, err := local.take(ctx, api, s)
+		difference, err := l.take(ctx, api, s)
 		if err != nil {
 			return result, err
 		}

@@ -8,8 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"stocktrading/local/localtest"
 	"stocktrading/local/setup"
@@ -39,37 +40,31 @@ const definition = `{"StartAt":"Check Stock Price","States":{
 	"Named":{"Type":"Pass","Parameters":{"name.$":"$$.Execution.Name"},"End":true},
 	"Failed":{"Type":"Fail","Error":"Broken","CausePath":"States.Format('{}', $.symbol)"}}}`
 
-// interpreter answers TestState as AWS documents it, by an engine of its own for each state. It may lie about one.
+// interpreter answers TestState as AWS documents it, by an engine whose executions begin with the state that they are
+// named after. It may lie about one.
 type interpreter struct {
-	mu      sync.Mutex
-	engines map[string]*states.Engine
-	asked   []sfn.TestStateInput
-	lie     func(in *sfn.TestStateInput, out *sfn.TestStateOutput) error
-	now     *sfn.TestStateInput
-	t       *testing.T
+	engine *states.Engine
+	asked  []sfn.TestStateInput
+	lie    func(in *sfn.TestStateInput, out *sfn.TestStateOutput) error
 }
 
 func (i *interpreter) TestState(ctx context.Context, in *sfn.TestStateInput, _ ...func(*sfn.Options)) (*sfn.TestStateOutput, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.asked = append(i.asked, *in)
-	i.now = in
-	e := i.engine(*in.StateName)
-	arn, err := e.StartExecution("", []byte(*in.Input))
+	arn, err := i.engine.StartExecution(lettersOf(*in.StateName)+uuid.NewString(), []byte(*in.Input))
 	if err != nil {
 		return nil, err
 	}
-	x, err := e.Wait(ctx, arn)
+	x, err := i.engine.Wait(ctx, arn)
 	if err != nil {
 		return nil, err
 	}
-	h, err := e.GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn})
+	h, err := i.engine.GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn})
 	if err != nil {
 		return nil, err
 	}
 	out := &sfn.TestStateOutput{Status: types.TestExecutionStatusFailed, Error: aws.String(x.Error), Cause: aws.String(x.Cause)}
 	for n, event := range h.Events {
-		if strings.HasSuffix(event.Type, "StateExited") {
+		if strings.HasSuffix(event.Type, "StateExited") && event.Details.Name == *in.StateName {
 			out = &sfn.TestStateOutput{Status: types.TestExecutionStatusSucceeded, Output: aws.String(event.Details.Output)}
 			if in.Mock != nil && in.Mock.ErrorOutput != nil {
 				out.Status, out.Error = types.TestExecutionStatusCaughtError, in.Mock.ErrorOutput.Error
@@ -86,51 +81,54 @@ func (i *interpreter) TestState(ctx context.Context, in *sfn.TestStateInput, _ .
 	return out, err
 }
 
-// engine runs one state of the definition; what comes after it succeeds.
-func (i *interpreter) engine(name string) *states.Engine {
-	if e := i.engines[name]; e != nil {
-		return e
-	}
-	var d struct {
-		StartAt string
-		States  map[string]map[string]any
-	}
-	if err := json.Unmarshal([]byte(definition), &d); err != nil {
-		i.t.Fatal(err)
-	}
-	d.StartAt = name
-	one, err := json.Marshal(d.States[name])
+// lettersOf are what an execution's name may have of a state's, and a hyphen.
+func lettersOf(state string) string {
+	return regexp.MustCompile(`\W`).ReplaceAllString(state, "") + "-"
+}
+
+func startHere(t *testing.T, text string) *local {
+	t.Helper()
+	localtest.Look(t, "local/states")
+	l, err := start(t.Context(), machine, text)
 	if err != nil {
-		i.t.Fatal(err)
+		t.Fatal(err)
 	}
-	for other := range d.States {
-		switch {
-		case other == name:
-		case strings.Contains(string(one), `"`+other+`"`):
-			d.States[other] = map[string]any{"Type": "Succeed"}
-		default:
-			delete(d.States, other)
-		}
+	t.Cleanup(func() { l.engine.Close() })
+	return l
+}
+
+func newInterpreter(t *testing.T) *interpreter {
+	t.Helper()
+	var d map[string]any
+	if err := json.Unmarshal([]byte(definition), &d); err != nil {
+		t.Fatal(err)
 	}
+	var choices []map[string]string
+	all := d["States"].(map[string]any)
+	for name := range all {
+		choices = append(choices, map[string]string{"Variable": "$$.Execution.Name", "StringMatches": lettersOf(name) + "*", "Next": name})
+	}
+	slices.SortFunc(choices, func(a, b map[string]string) int { return strings.Compare(a["Next"], b["Next"]) }) // one text, validated once
+	all["Begin"], d["StartAt"] = map[string]any{"Type": "Choice", "Choices": choices}, "Begin"
 	text, err := json.Marshal(d)
 	if err != nil {
-		i.t.Fatal(err)
+		t.Fatal(err)
 	}
-	root := localtest.Look(i.t, "local/states")
-	valid, err := setup.Project{Root: root}.Interpreter(i.t.Context())
+	root := localtest.Look(t, "local/states")
+	valid, err := setup.Project{Root: root}.Interpreter(t.Context())
 	if err != nil {
-		i.t.Fatal(err)
+		t.Fatal(err)
 	}
-	var e *states.Engine
-	e, err = states.Start(i.t.Context(), states.Config{
+	i := &interpreter{}
+	i.engine, err = states.Start(t.Context(), states.Config{
 		Node: "node", Dir: "../../local/states", Valid: valid, Definition: text, ARN: machine, Name: "StockTrading", RetryInterval: time.Millisecond,
 		Run: func(_ context.Context, task states.Task) (json.RawMessage, error) {
-			mock := i.now.Mock
+			mock := i.asked[len(i.asked)-1].Mock // which the states behind the one that is asked for get, too
 			switch failure := mock.ErrorOutput; {
 			case task.Token != "" && failure != nil:
-				return nil, e.SendTaskFailure(states.SendTaskFailureInput{TaskToken: task.Token, Error: *failure.Error, Cause: *failure.Cause})
+				return nil, i.engine.SendTaskFailure(states.SendTaskFailureInput{TaskToken: task.Token, Error: *failure.Error, Cause: *failure.Cause})
 			case task.Token != "":
-				return nil, e.SendTaskSuccess(states.SendTaskSuccessInput{TaskToken: task.Token, Output: mock.Result})
+				return nil, i.engine.SendTaskSuccess(states.SendTaskSuccessInput{TaskToken: task.Token, Output: mock.Result})
 			case failure != nil:
 				return nil, &states.Error{Name: *failure.Error, Cause: *failure.Cause}
 			}
@@ -138,19 +136,18 @@ func (i *interpreter) engine(name string) *states.Engine {
 		},
 	})
 	if err != nil {
-		i.t.Fatal(err)
+		t.Fatal(err)
 	}
-	i.t.Cleanup(func() { e.Close() })
-	i.engines[name] = e
-	return e
+	t.Cleanup(func() { i.engine.Close() })
+	return i
 }
 
 func TestCompare(t *testing.T) {
-	i := &interpreter{engines: map[string]*states.Engine{}, t: t}
+	i, here := newInterpreter(t), startHere(t, definition)
 	begun := 0
 	compare := func() (Result, error) {
 		i.asked = nil
-		return Compare(t.Context(), i, machine, definition, func(steps int) { begun = steps })
+		return here.compare(t.Context(), i, func(steps int) { begun = steps })
 	}
 	t.Run("agrees", func(t *testing.T) {
 		result, err := compare()
@@ -243,7 +240,7 @@ func TestCompareAtAnEndpoint(t *testing.T) {
 }
 
 func TestCompareNeedsADefinition(t *testing.T) {
-	_, err := Compare(t.Context(), nil, machine, `{"StartAt":"Nowhere","States":{}}`, nil)
+	_, err := Compare(t.Context(), nil, machine, `{"StartAt":"A","States":{"A":{"Type":"Fail","CausePath":"States.Nothing()"}}}`, nil)
 	if err == nil || errors.Is(err, ErrSkipped) || !strings.Contains(err.Error(), "run the definition here") {
 		t.Errorf("got %v", err)
 	}
@@ -258,11 +255,7 @@ func TestPathsOfTheWorkflow(t *testing.T) {
 	workflow := regexp.MustCompile(`"Resource": "\$\{(\w+)\}"`).ReplaceAllString(string(text), `"Resource": "arn:aws:lambda:eu-west-1:123456789012:function:$1"`)
 	workflow = regexp.MustCompile(`"\$\{\w+Seconds\}"`).ReplaceAllString(workflow, "3600")
 	workflow = regexp.MustCompile(`\$\{(\w+)\}`).ReplaceAllString(workflow, "$1")
-	l, err := start(t.Context(), machine, workflow)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.engine.Close()
+	l := startHere(t, workflow)
 	_, steps, err := l.explore(t.Context())
 	if err != nil {
 		t.Fatal(err)
