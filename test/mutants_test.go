@@ -12,798 +12,266 @@ import (
 	"stocktrading/stacks/asl"
 )
 
-// mutant is a single defect of a synthesized template.
+// mutant is a single defect of a synthesized template, with a part of what the check must say,
+// so that it is found for what it is.
 type mutant struct {
-	name   string
-	check  string // a key of checks
-	says   string
-	change func(specimen)
+	name, says string
+	change     func(specimen)
 }
 
-// mutants are those of the default configuration. Each names the check that
-// must find it, and a part of what that check must say, so that it is found for what it is.
-var mutants = []mutant{
-	// Resources.
-	{
-		"a sixth function", "resources are the sample's", fmt.Sprintf("AWS::Lambda::Function:%d", len(functionNames)+1),
-		func(s specimen) { s.Resources["Sixth"] = resource{Type: "AWS::Lambda::Function"} },
-	},
-	{
-		"a second queue", "resources are the sample's", "AWS::SQS::Queue:2",
-		func(s specimen) { s.Resources["DeadLetters"] = resource{Type: "AWS::SQS::Queue"} },
-	},
-	{
-		"no queue", "resources are the sample's", "want map",
-		func(s specimen) { delete(s.Resources, s.id("RequestHumanApprovalSqs")) },
-	},
-	{
-		"a public address of a function", "resources are the sample's", "AWS::Lambda::Url:1",
-		func(s specimen) { s.Resources["Url"] = resource{Type: "AWS::Lambda::Url"} },
-	},
-	{
-		"an alarm removed", "resources are the sample's", "AWS::CloudWatch::Alarm:3",
-		func(s specimen) { delete(s.Resources, "ExecutionsTimedOutAlarm") },
-	},
-	{
-		"physical name of a queue", "no physical names", "the physical name approvals",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["QueueName"] = "approvals" },
-	},
+const (
+	waitState      = "Request Human Approval"
+	recommendState = "Generate Buy/Sell recommendation"
+	queueID        = "RequestHumanApprovalSqs"
+	machineID      = "StockTradingStateMachine"
+	machineRole    = "StockTradingStateMachineRole"
+)
 
-	// Functions.
-	{
-		"another architecture", "functions", "BuyStock: Architectures",
-		func(s specimen) { s.of("BuyStockLambda")["Architectures"] = []any{"x86_64"} },
-	},
-	{
-		"another runtime", "functions", "SellStock: Runtime",
-		func(s specimen) { s.of("SellStockLambda")["Runtime"] = "provided.al2" },
-	},
-	{
-		"another's code", "functions", "SellStock has the code of BuyStock",
-		func(s specimen) { s.of("SellStockLambda")["Code"] = s.of("BuyStockLambda")["Code"] },
-	},
-	{
-		"another's handler", "functions", "BuyStock: Handler",
-		func(s specimen) { s.of("BuyStockLambda")["Handler"] = "sellstock" },
-	},
-	{
-		"no function timeout", "functions", "CheckStockPrice: Timeout",
-		func(s specimen) { delete(s.of("CheckStockPriceLambda"), "Timeout") },
-	},
-	{
-		"another's role", "functions", "RequestHumanApproval: role is SellStockRole.Arn",
-		func(s specimen) { s.of("RequestHumanApprovalLambda")["Role"] = s.arn("SellStockRole") },
-	},
-	{
-		"logs in another's group", "functions", "BuyStock: logs are",
-		func(s specimen) {
-			object(s.of("BuyStockLambda")["LoggingConfig"])["LogGroup"] = s.ref("SellStockLogs")
-		},
-	},
-	{
-		"logs that are no JSON", "functions", "CheckStockPrice: logs are",
-		func(s specimen) { object(s.of("CheckStockPriceLambda")["LoggingConfig"])["LogFormat"] = "Text" },
-	},
-	{
-		"no description of a function", "functions", "SellStock has no description",
-		func(s specimen) { delete(s.of("SellStockLambda"), "Description") },
-	},
-	{
-		"a layer that runs first", "functions", "BuyStock has Layers",
-		func(s specimen) { s.of("BuyStockLambda")["Layers"] = []any{"arn:aws:lambda:::layer:x:1"} },
-	},
-	{
-		"a wrapper in the environment", "functions", "SellStock's environment has AWS_LAMBDA_EXEC_WRAPPER",
-		func(s specimen) {
-			s.of("SellStockLambda")["Environment"] = map[string]any{"Variables": map[string]any{"AWS_LAMBDA_EXEC_WRAPPER": "/opt/x"}}
-		},
-	},
-
-	// Permissions.
-	{
-		"an action with a wildcard", "policies are narrow", "sqs:SendMessage*: an action with a wildcard",
-		func(s specimen) {
-			s.statement("StockTradingStateMachineRole", "sqs:SendMessage")["Action"] = "sqs:SendMessage*"
-		},
-	},
-	{
-		"every resource", "policies are narrow", "on *: not one resource of this stack",
-		func(s specimen) { s.statement("StockTradingStateMachineRole", "sns:Publish")["Resource"] = "*" },
-	},
-	{
-		"every execution of every machine", "policies are narrow", ":execution:*: not one resource of this stack",
-		func(s specimen) {
-			s.statement("ApproverPolicy", "states:GetExecutionHistory")["Resource"] = "arn:aws:states:eu-west-1:111122223333:execution:*"
-		},
-	},
-	{
-		"a second statement in a document", "policies are narrow", "a policy document of 2 statements",
-		func(s specimen) {
-			document := object(objects(s.of("BuyStockRole")["Policies"])[0]["PolicyDocument"])
-			document["Statement"] = append(document["Statement"].([]any), maps.Clone(s.statement("BuyStockRole", "logs:PutLogEvents")))
-		},
-	},
-	{
-		"a policy of its own", "policies are narrow", "stands apart from its role",
-		func(s specimen) { s.Resources["Extra"] = resource{Type: "AWS::IAM::Policy"} },
-	},
-	{
-		"an AWS managed policy", "policies are narrow", "has ManagedPolicyArns",
-		func(s specimen) {
-			s.of("CheckStockPriceRole")["ManagedPolicyArns"] = []any{"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}
-		},
-	},
-	{
-		"a function's role as an approver", "policies are narrow", "has Roles",
-		func(s specimen) { s.of("ApproverPolicy")["Roles"] = []any{s.ref("RequestHumanApprovalRole")} },
-	},
-	{
-		"all actions but some", "policies are narrow", "a statement has NotAction",
-		func(s specimen) { s.statement("BuyStockRole", "logs:PutLogEvents")["NotAction"] = "iam:*" },
-	},
-	{
-		"a permission turned into its opposite", "policies are narrow", "denied is [{RequestHumanApprovalRole",
-		func(s specimen) { s.statement("RequestHumanApprovalRole", "sns:Publish")["Effect"] = "Deny" },
-	},
-	{
-		"an extra statement", "permissions are the ones used", "BuyStockRole may sqs:SendMessage on RequestHumanApprovalSqs.Arn, which nothing uses",
-		func(s specimen) {
-			s.grant("BuyStockRole", "sqs:SendMessage", s.arn("RequestHumanApprovalSqs"))
-		},
-	},
-	{
-		"the right to decide in a function's role", "permissions are the ones used", "RequestHumanApprovalRole may states:SendTaskSuccess on StockTradingStateMachine, which nothing uses",
-		func(s specimen) {
-			s.grant("RequestHumanApprovalRole", "states:SendTaskSuccess", s.ref("StockTradingStateMachine"))
-		},
-	},
-	{
-		"another resource", "permissions are the ones used", "may lambda:InvokeFunction on RequestHumanApprovalLambda.Arn, which nothing uses",
-		func(s specimen) {
-			s.statement("StockTradingStateMachineRole", "lambda:InvokeFunction")["Resource"] = s.arn("RequestHumanApprovalLambda")
-		},
-	},
-	{
-		"the same action twice wider", "permissions are the ones used", "ApproverPolicy may states:StopExecution",
-		func(s specimen) {
-			statement := s.statement("ApproverPolicy", "states:ListExecutions")
-			statement["Action"] = append(statement["Action"].([]any), "states:StopExecution")
-		},
-	},
-	{
-		"may not invoke", "permissions are the ones used", "may not lambda:InvokeFunction",
-		func(s specimen) { s.revoke("StockTradingStateMachineRole", "lambda:InvokeFunction") },
-	},
-	{
-		"may not ask", "permissions are the ones used", "may not sqs:SendMessage",
-		func(s specimen) { s.revoke("StockTradingStateMachineRole", "sqs:SendMessage") },
-	},
-	{
-		"may not report", "permissions are the ones used", "StockTradingStateMachineRole may not sns:Publish",
-		func(s specimen) { s.revoke("StockTradingStateMachineRole", "sns:Publish") },
-	},
-	{
-		"may not notify", "permissions are the ones used", "RequestHumanApprovalRole may not sns:Publish",
-		func(s specimen) { s.revoke("RequestHumanApprovalRole", "sns:Publish") },
-	},
-	{
-		"may not receive", "permissions are the ones used", "may not sqs:ReceiveMessage",
-		func(s specimen) { s.revoke("RequestHumanApprovalRole", "sqs:ReceiveMessage") },
-	},
-	{
-		"may not log", "permissions are the ones used", "SellStockRole may not logs:PutLogEvents",
-		func(s specimen) { s.revoke("SellStockRole", "logs:PutLogEvents") },
-	},
-	{
-		"may not see what waits", "permissions are the ones used", "may not states:GetExecutionHistory",
-		func(s specimen) { s.revoke("ApproverPolicy", "states:GetExecutionHistory") },
-	},
-	{
-		"may not decline", "permissions are the ones used", "may not states:SendTaskFailure",
-		func(s specimen) { s.revoke("ApproverPolicy", "states:SendTaskFailure") },
-	},
-	{
-		"automatic approval in the environment alone", "permissions are the ones used", "may not states:SendTaskSuccess",
-		func(s specimen) { s.environment("RequestHumanApproval")["APPROVAL"] = "automatic" },
-	},
-	{
-		"trust without a condition", "trust", "StockTradingStateMachineRole",
-		func(s specimen) { delete(s.trust("StockTradingStateMachineRole"), "Condition") },
-	},
-	{
-		"trust in any account's machines", "trust", "StockTradingStateMachineRole",
-		func(s specimen) {
-			object(object(s.trust("StockTradingStateMachineRole")["Condition"])["ArnLike"])["aws:SourceArn"] = "arn:aws:states:*:*:stateMachine:*"
-		},
-	},
-	{
-		"trust in somebody else as well", "trust", "SellStockRole",
-		func(s specimen) {
-			document := object(s.of("SellStockRole")["AssumeRolePolicyDocument"])
-			document["Statement"] = append(document["Statement"].([]any), map[string]any{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})
-		},
-	},
-	{
-		"trust in another service", "trust", "ec2.amazonaws.com",
-		func(s specimen) {
-			s.trust("BuyStockRole")["Principal"] = map[string]any{"Service": "ec2.amazonaws.com"}
-		},
-	},
-
-	// Queue, topic and mapping.
-	{
-		"visibility as short as the function", "queue", "visibility timeout is 10 s",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["VisibilityTimeout"] = 10.0 },
-	},
-	{
-		"retention shorter than the wait", "queue", "keeps messages for 3600 s",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["MessageRetentionPeriod"] = 3600.0 },
-	},
-	{
-		"queue not encrypted", "queue", "not encrypted",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["SqsManagedSseEnabled"] = false },
-	},
-	{
-		"delayed requests", "queue", "has DelaySeconds",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["DelaySeconds"] = 900.0 },
-	},
-	{
-		"queue takes plain HTTP", "queue", "the queue policy is",
-		func(s specimen) { s.statements("RequestHumanApprovalSqsPolicy")[0]["Action"] = "sqs:ReceiveMessage" },
-	},
-	{
-		"queue refuses TLS in place of HTTP", "queue", "the queue policy is",
-		func(s specimen) {
-			s.statements("RequestHumanApprovalSqsPolicy")[0]["Condition"] = map[string]any{"Bool": map[string]any{"aws:SecureTransport": "true"}}
-		},
-	},
-	{
-		"public queue", "queue", "the queue policy is",
-		func(s specimen) {
-			s.allow("RequestHumanApprovalSqsPolicy", map[string]any{"AWS": "*"}, "sqs:SendMessage", s.arn("RequestHumanApprovalSqs"))
-		},
-	},
-	{
-		"queue policy of another queue", "queue", "the queue policy is",
-		func(s specimen) { s.of("RequestHumanApprovalSqsPolicy")["Queues"] = []any{"https://sqs/other"} },
-	},
-	{
-		"topic takes plain HTTP", "topic", "the topic policy is",
-		func(s specimen) { s.statements("ReportResultSnsTopicPolicy")[0]["Effect"] = "Allow" },
-	},
-	{
-		"public topic", "topic", "the topic policy is",
-		func(s specimen) {
-			s.allow("ReportResultSnsTopicPolicy", "*", "sns:Publish", s.ref("ReportResultSnsTopic"))
-		},
-	},
-	{
-		"anybody's alarms", "topic", "the topic policy is",
-		func(s specimen) { delete(s.statements("ReportResultSnsTopicPolicy")[1], "Condition") },
-	},
-	{
-		"any alarm of the account", "topic", "the topic policy is",
-		func(s specimen) {
-			delete(object(s.statements("ReportResultSnsTopicPolicy")[1]["Condition"]), "ArnEquals")
-		},
-	},
-	{
-		"topic policy of another topic", "topic", "the topic policy is",
-		func(s specimen) { s.of("ReportResultSnsTopicPolicy")["Topics"] = []any{"arn:aws:sns:::other"} },
-	},
-	{
-		"a key that keeps the alarms out", "topic", "has KmsMasterKeyId",
-		func(s specimen) { s.of("ReportResultSnsTopic")["KmsMasterKeyId"] = "alias/aws/sns" },
-	},
-	{
-		"no partial batch responses", "event source mapping", "no partial batch responses",
-		func(s specimen) { delete(s.mapping(), "FunctionResponseTypes") },
-	},
-	{
-		"mapping to another function", "event source mapping", "FunctionName is BuyStockLambda",
-		func(s specimen) { s.mapping()["FunctionName"] = s.ref("BuyStockLambda") },
-	},
-	{
-		"mapping that drops messages", "event source mapping", "has FilterCriteria",
-		func(s specimen) {
-			s.mapping()["FilterCriteria"] = map[string]any{"Filters": []any{map[string]any{"Pattern": `{"body":{}}`}}}
-		},
-	},
-
-	// The state machine as a resource.
-	{
-		"Express type", "state machine", "the type is EXPRESS",
-		func(s specimen) { s.of("StockTradingStateMachine")["StateMachineType"] = "EXPRESS" },
-	},
-	{
-		"another role", "state machine", "the role is BuyStockRole.Arn",
-		func(s specimen) { s.of("StockTradingStateMachine")["RoleArn"] = s.arn("BuyStockRole") },
-	},
-	{
-		"logging on", "state machine", "has LoggingConfiguration",
-		func(s specimen) {
-			s.of("StockTradingStateMachine")["LoggingConfiguration"] = map[string]any{"Level": "ALL", "IncludeExecutionData": true}
-		},
-	},
-	{
-		"buying sells", "state machine", "BuyStock:SellStockLambda.Arn",
-		func(s specimen) {
-			object(s.of("StockTradingStateMachine")["DefinitionSubstitutions"])["BuyStock"] = s.arn("SellStockLambda")
-		},
-	},
-	{
-		"definition elsewhere", "state machine", "not its own text",
-		func(s specimen) {
-			s.of("StockTradingStateMachine")["DefinitionString"] = map[string]any{"Fn::Join": []any{"", []any{}}}
-		},
-	},
-	{
-		"another query language", "state machine", "the definition has QueryLanguage",
-		func(s specimen) { s.top["QueryLanguage"] = "JSONata" },
-	},
-	{
-		"automatic approval that is not told", "state machine", "want it to end with \"Approval: automatic. Market: simulated.\"",
-		func(s specimen) {
-			object(object(s.of("RequestHumanApprovalLambda")["Environment"])["Variables"])["APPROVAL"] = "automatic"
-		},
-	},
-	{
-		"no word of who approves", "state machine", "the Comment is",
-		func(s specimen) { delete(s.top, "Comment") },
-	},
-
-	// What is the original's.
-	{
-		"another first state", "definition keeps the original", "starts at",
-		func(s specimen) { s.top["StartAt"] = "Request Human Approval" },
-	},
-	{
-		"another ResultPath", "definition keeps the original", "ResultPath is $.side",
-		func(s specimen) { s.states["Generate Buy/Sell recommendation"]["ResultPath"] = "$.side" },
-	},
-	{
-		"the answer as the payload", "definition keeps the original", "Request Human Approval: ResultPath",
-		func(s specimen) { delete(s.states["Request Human Approval"], "ResultPath") },
-	},
-	{
-		"another comparison", "definition keeps the original", "Buy or Sell?: Choices",
-		func(s specimen) { objects(s.states["Buy or Sell?"]["Choices"])[0]["StringEquals"] = "sell" },
-	},
-	{
-		"another key in the report", "definition keeps the original", "Report Result: Parameters",
-		func(s specimen) { object(object(s.states["Report Result"]["Parameters"])["Message"])["Output.$"] = "$" },
-	},
-	{
-		"another form of Resource", "definition keeps the original", "arn:aws:states:::lambda:invoke",
-		func(s specimen) { s.states["Buy Stock"]["Resource"] = "arn:aws:states:::lambda:invoke" },
-	},
-	{
-		"an OutputPath", "definition keeps the original", "OutputPath is added",
-		func(s specimen) { s.states["Sell Stock"]["OutputPath"] = "$.id" },
-	},
-	{
-		"another order", "definition keeps the original", "the states begin with",
-		func(s specimen) { s.order[4], s.order[5] = s.order[5], s.order[4] },
-	},
-	{
-		"a ninth state more", "definition keeps the original", "9 states are added",
-		func(s specimen) { s.states["Ninth"] = map[string]any{"Type": "Succeed"} },
-	},
-	{
-		"a request without its deadline", "messages", "Request Human Approval sends",
-		func(s specimen) {
-			delete(object(object(s.states["Request Human Approval"]["Parameters"])["MessageBody"]), "EnteredTime.$")
-		},
-	},
-	{
-		"a report without its execution", "messages", "Report Result sends",
-		func(s specimen) {
-			delete(object(object(s.states["Report Result"]["Parameters"])["MessageAttributes"]), "execution")
-		},
-	},
-
-	// Timeouts, retries and catches.
-	{
-		"a task without a timeout", "every task has a timeout, retries and a catch", "Report Failure has no timeout",
-		func(s specimen) { delete(s.states["Report Failure"], "TimeoutSeconds") },
-	},
-	{
-		"a wait without a timeout", "every task has a timeout, retries and a catch", "Request Human Approval has no timeout",
-		func(s specimen) { delete(s.states["Request Human Approval"], "TimeoutSeconds") },
-	},
-	{
-		"a state that gives up before its function", "every task has a timeout, retries and a catch", "Buy Stock: the state's timeout of 10 s",
-		func(s specimen) { s.states["Buy Stock"]["TimeoutSeconds"] = 10.0 },
-	},
-	{
-		"no retry", "every task has a timeout, retries and a catch", "Sell Stock retries []",
-		func(s specimen) { delete(s.states["Sell Stock"], "Retry") },
-	},
-	{
-		"retry of a bad request too", "every task has a timeout, retries and a catch", "Check Stock Price retries [[OrderRefused] ",
-		func(s specimen) { s.retry("Check Stock Price", 0)["ErrorEquals"] = []any{"OrderRefused"} },
-	},
-	{
-		"retry of a market's refusal too", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderConflict OrderUnknown] ",
-		func(s specimen) {
-			s.retry("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderConflict", "OrderUnknown"}
-		},
-	},
-	{
-		"a lasting error retried all the same", "every task has a timeout, retries and a catch", "Sell Stock: the first retrier must keep [InvalidRequest OrderRefused OrderConflict OrderUnknown]",
-		func(s specimen) { delete(s.retry("Sell Stock", 0), "MaxAttempts") },
-	},
-	{
-		"a passing fault not retried", "every task has a timeout, retries and a catch", "Sell Stock retries [[InvalidRequest OrderRefused OrderConflict OrderUnknown] [Lambda.TooManyRequestsException] [States.Timeout]]",
-		func(s specimen) { s.retry("Sell Stock", 2)["ErrorEquals"] = []any{"States.Timeout"} },
-	},
-	{
-		"a wait asked again when its time is over", "every task has a timeout, retries and a catch", "Request Human Approval retries [[BuyInstead SellInstead TradeDeclined] [States.ALL]]",
-		func(s specimen) { s.retry("Request Human Approval", 1)["ErrorEquals"] = []any{"States.ALL"} },
-	},
-	{
-		"throttling retried as any fault", "every task has a timeout, retries and a catch", "Buy Stock retries [[InvalidRequest OrderRefused OrderConflict OrderUnknown] [States.ALL]]",
-		func(s specimen) {
-			retries := s.states["Buy Stock"]["Retry"].([]any)
-			s.states["Buy Stock"]["Retry"] = []any{retries[0], retries[2]}
-		},
-	},
-	{
-		"throttling not outlasted", "every task has a timeout, retries and a catch", "Check Stock Price: throttling is retried for",
-		func(s specimen) { s.retry("Check Stock Price", 1)["MaxAttempts"] = 6.0 },
-	},
-	{
-		"no jitter", "every task has a timeout, retries and a catch", "full jitter",
-		func(s specimen) { s.retry("Report Result", 0)["JitterStrategy"] = "NONE" },
-	},
-	{
-		"no backoff", "every task has a timeout, retries and a catch", "Sell Stock: retries need a backoff",
-		func(s specimen) { s.retry("Sell Stock", 2)["BackoffRate"] = 1.0 },
-	},
-	{
-		"a retry that is none", "every task has a timeout, retries and a catch", "Report Failure: retries need",
-		func(s specimen) { s.retry("Report Failure", 0)["MaxAttempts"] = 0.0 },
-	},
-	{
-		"no cap on the delay", "every task has a timeout, retries and a catch", "Buy Stock: retries need a backoff, a cap",
-		func(s specimen) { delete(s.retry("Buy Stock", 1), "MaxDelaySeconds") },
-	},
-	{
-		"a catch removed", "every task has a timeout, retries and a catch", "Check Stock Price does not catch every error",
-		func(s specimen) { delete(s.states["Check Stock Price"], "Catch") },
-	},
-	{
-		"a catch of timeouts only", "every task has a timeout, retries and a catch", "Sell Stock does not catch every error",
-		func(s specimen) { s.catch("Sell Stock", 1)["ErrorEquals"] = []any{"States.Timeout"} },
-	},
-	{
-		"a field for the error in an input that has none", "every task has a timeout, retries and a catch", "Check Stock Price: catch 0",
-		func(s specimen) { s.catch("Check Stock Price", 0)["ResultPath"] = "$.failure" },
-	},
-	{
-		"an error in place of the quote", "every task has a timeout, retries and a catch", "Buy Stock: catch 1",
-		func(s specimen) { delete(s.catch("Buy Stock", 1), "ResultPath") },
-	},
-	{
-		"machine timeout too short", "the machine outlasts its states", "is not longer than its states'",
-		func(s specimen) { s.top["TimeoutSeconds"] = 86400.0 },
-	},
-	{
-		"no machine timeout", "the machine outlasts its states", "is not longer than its states'",
-		func(s specimen) { delete(s.top, "TimeoutSeconds") },
-	},
-
-	// Decisions.
-	{
-		"decisions are asked again", "decisions are caught by name and never retried", "the first retrier",
-		func(s specimen) { s.retry("Request Human Approval", 0)["MaxAttempts"] = 1.0 },
-	},
-	{
-		"a decision that is asked again", "decisions are caught by name and never retried", "the first retrier",
-		func(s specimen) {
-			s.retry("Request Human Approval", 0)["ErrorEquals"] = []any{"BuyInstead", "SellInstead"}
-		},
-	},
-	{
-		"decisions not told from failures", "decisions are caught by name and never retried", "the first retrier",
-		func(s specimen) {
-			s.states["Request Human Approval"]["Retry"] = s.states["Request Human Approval"]["Retry"].([]any)[1:]
-		},
-	},
-	{
-		"decisions swapped", "decisions are caught by name and never retried", "BuyInstead:Sell Stock",
-		func(s specimen) { s.catch("Request Human Approval", 0)["Next"] = "Sell Stock" },
-	},
-	{
-		"silence is consent", "decisions are caught by name and never retried", "States.Timeout:Buy Stock",
-		func(s specimen) { s.catch("Request Human Approval", 3)["Next"] = "Buy Stock" },
-	},
-	{
-		"no Default", "decisions are caught by name and never retried", "neither buy nor sell leads to <nil>",
-		func(s specimen) { delete(s.states["Buy or Sell?"], "Default") },
-	},
-	{
-		"in doubt buy", "decisions are caught by name and never retried", "neither buy nor sell leads to Buy Stock",
-		func(s specimen) { s.states["Buy or Sell?"]["Default"] = "Buy Stock" },
-	},
-	{
-		"a declined trade reported as traded", "decisions are caught by name and never retried", "Trade Declined reports",
-		func(s specimen) { object(s.states["Trade Declined"]["Parameters"])["outcome"] = "traded" },
-	},
-
-	// Paths.
-	{
-		"a trade without asking", "every path reports", "trades without asking",
-		func(s specimen) { s.catch("Generate Buy/Sell recommendation", 0)["Next"] = "Buy Stock" },
-	},
-	{
-		"a trade after a trade", "every path reports", "trades twice",
-		func(s specimen) { s.catch("Buy Stock", 1)["Next"] = "Sell Stock" },
-	},
-	{
-		"a path without a report", "every path reports", "reports 0 times",
-		func(s specimen) { s.states["Describe Failure"]["Next"] = "Trade Failed" },
-	},
-	{
-		"a failure that ends as success", "every path reports", "ends in a state of type Task",
-		func(s specimen) { s.states["Quote Failed"]["Next"] = "Report Result" },
-	},
-	{
-		"a state that is no state", "every path reports", "which is no state",
-		func(s specimen) { s.catch("Report Result", 0)["Next"] = "Nowhere" },
-	},
-	{
-		"a state that nothing leads to", "every path reports", "no path leads to Spare",
-		func(s specimen) { s.states["Spare"] = map[string]any{"Type": "Succeed"} },
-	},
-	{
-		"a round in circles", "every path reports", "comes back to Request Human Approval",
-		func(s specimen) { s.states["Approval Expired"]["Next"] = "Request Human Approval" },
-	},
-
-	// What a failure says.
-	{
-		"certain where it is unknown", "failures say what is known", "Buy Stock: [States.ALL] is put in $.trade_placed.no['Buy Stock']",
-		func(s specimen) { s.catch("Buy Stock", 1)["ResultPath"] = "$.trade_placed.no['Buy Stock']" },
-	},
-	{
-		"unknown where it is certain", "failures say what is known", "Buy Stock: [InvalidRequest OrderRefused] is put in $.trade_placed.unknown['Buy Stock']",
-		func(s specimen) { s.catch("Buy Stock", 0)["ResultPath"] = "$.trade_placed.unknown['Buy Stock']" },
-	},
-	{
-		"rejections not told from errors", "failures say what is known", "Buy Stock: one of [InvalidRequest OrderRefused]",
-		func(s specimen) { s.states["Buy Stock"]["Catch"] = s.states["Buy Stock"]["Catch"].([]any)[1:] },
-	},
-	{
-		"a market's refusal not told from errors", "failures say what is known", "Sell Stock: one of [InvalidRequest OrderRefused]",
-		func(s specimen) { s.catch("Sell Stock", 0)["ErrorEquals"] = []any{"InvalidRequest"} },
-	},
-	{
-		"a market's fault taken for a refusal", "failures say what is known", "Buy Stock: [InvalidRequest OrderRefused MarketUnavailable] is put in $.trade_placed.no",
-		func(s specimen) {
-			s.catch("Buy Stock", 0)["ErrorEquals"] = []any{"InvalidRequest", "OrderRefused", "MarketUnavailable"}
-		},
-	},
-	{
-		"another state blamed", "failures say what is known", "Sell Stock: [States.ALL] is put in $.trade_placed.unknown['Buy Stock']",
-		func(s specimen) { s.catch("Sell Stock", 1)["ResultPath"] = "$.trade_placed.unknown['Buy Stock']" },
-	},
-	{
-		"an error that isn't where it is read", "failures say what is known", "Generate Buy/Sell recommendation: [States.ALL] is put in $.error",
-		func(s specimen) { s.catch("Generate Buy/Sell recommendation", 0)["ResultPath"] = "$.error" },
-	},
-	{
-		"an error whose state isn't described", "failures say what is known", "and leads to Quote Failed, want",
-		func(s specimen) { s.catch("Request Human Approval", 4)["Next"] = "Quote Failed" },
-	},
-	{
-		"a failed quote described as if there were one", "failures say what is known", "Check Stock Price: an error leads to Describe Failure",
-		func(s specimen) { s.catch("Check Stock Price", 0)["Next"] = "Describe Failure" },
-	},
-	{
-		"a decision that isn't where it is read", "failures say what is known", "the decision is put in $.answer",
-		func(s specimen) { s.catch("Request Human Approval", 2)["ResultPath"] = "$.answer" },
-	},
-	{
-		"a failure without the order's id", "failures say what is known", "Describe Failure is",
-		func(s specimen) { delete(object(s.states["Describe Failure"]["Parameters"]), "id.$") },
-	},
-	{
-		"the wrong part of a path", "failures say what is known", "Describe Failure is",
-		func(s specimen) {
-			p := object(s.states["Describe Failure"]["Parameters"])
-			p["trade_placed.$"] = p["failed_state.$"]
-		},
-	},
-	{
-		"a Cause that may be missing", "failures say what is known", "Describe Failure is",
-		func(s specimen) {
-			object(s.states["Describe Failure"]["Parameters"])["failure.$"] = "States.ArrayGetItem($.trade_placed[*][*], 0)"
-		},
-	},
-	{
-		"a failed quote that may have traded", "failures say what is known", "Quote Failed is",
-		func(s specimen) { object(s.states["Quote Failed"]["Parameters"])["trade_placed"] = "unknown" },
-	},
-	{
-		"an error name that may be null", "failures say what is known", "Trade Failed is",
-		func(s specimen) {
-			delete(s.states["Trade Failed"], "Error")
-			s.states["Trade Failed"]["ErrorPath"] = "$.failure.Error"
-		},
-	},
-	{
-		"what matters at the end of a cause", "failures say what is known", "Trade Failed is",
-		func(s specimen) {
-			s.states["Trade Failed"]["CausePath"] = "States.Format('{} failed with {}: {}. Trade placed: {}. Id: {}', $.failed_state, $.failure.Error, $.failure.Cause, $.trade_placed, $.id)"
-		},
-	},
-	{
-		"a failure's report thrown away", "failures say what is known", "Quote Failed is",
-		func(s specimen) { s.states["Quote Failed"]["ResultPath"] = nil },
-	},
-	{
-		"a failure reported as a result", "failures say what is known", "Recommendation Unknown is",
-		func(s specimen) { s.states["Recommendation Unknown"]["Next"] = "Report Result" },
-	},
-	{
-		"the reply in place of the error", "failures say what is known", "Report Failure is",
-		func(s specimen) { delete(s.states["Report Failure"], "ResultPath") },
-	},
-	{
-		"a lost report unnoticed", "failures say what is known", "Report Failure: an error is put in $.report_failure and leads to Trade Failed",
-		func(s specimen) { s.catch("Report Failure", 0)["Next"] = "Trade Failed" },
-	},
-	{
-		"a lost report whose error isn't where it is read", "failures say what is known", "Report Result: an error is put in $.failure",
-		func(s specimen) { s.catch("Report Result", 0)["ResultPath"] = "$.failure" },
-	},
-	{
-		"a lost report without the trade", "failures say what is known", "Report Not Sent is",
-		func(s specimen) {
-			s.states["Report Not Sent"]["CausePath"] = "States.Format('{}', $.report_failure.Error)"
-		},
-	},
-	{
-		"a failure without a cause", "failures say what is known", "Trade Failed is",
-		func(s specimen) { delete(s.states["Trade Failed"], "CausePath") },
-	},
-
-	// Alarms, logs and outputs.
-	{
-		"an alarm's action removed", "alarms", "ExecutionsFailedAlarm does not go to the topic",
-		func(s specimen) { delete(s.of("ExecutionsFailedAlarm"), "AlarmActions") },
-	},
-	{
-		"an alarm switched off", "alarms", "ExecutionsAbortedAlarm goes off at",
-		func(s specimen) { s.of("ExecutionsAbortedAlarm")["ActionsEnabled"] = false },
-	},
-	{
-		"another threshold", "alarms", "ExecutionsFailedAlarm goes off at",
-		func(s specimen) { s.of("ExecutionsFailedAlarm")["Threshold"] = 100.0 },
-	},
-	{
-		"an alarm on something else", "alarms", "RequestNotServedAlarm goes off at",
-		func(s specimen) {
-			object(object(objects(s.of("RequestNotServedAlarm")["Metrics"])[0]["MetricStat"])["Metric"])["MetricName"] = "ApproximateAgeOfOldestMessage"
-		},
-	},
-	{
-		"an alarm on requests that are being served", "alarms", "RequestNotServedAlarm goes off at",
-		func(s specimen) {
-			objects(s.of("RequestNotServedAlarm")["Metrics"])[3]["Expression"] = "IF(visible + inflight > 0, 1, 0)"
-		},
-	},
-	{
-		"an alarm after the request is gone", "alarms", "RequestNotServedAlarm waits for 5 minutes",
-		func(s specimen) { s.of("RequestHumanApprovalSqs")["MessageRetentionPeriod"] = 240.0 },
-	},
-	{
-		"an alarm that doesn't say what it is", "alarms", "RequestNotServedAlarm has no description",
-		func(s specimen) { delete(s.of("RequestNotServedAlarm"), "AlarmDescription") },
-	},
-	{
-		"logs kept for ever", "logs", "outlives its use",
-		func(s specimen) { delete(s.of("BuyStockLogs"), "RetentionInDays") },
-	},
-	{
-		"logs kept when the stack goes", "logs", "outlives its use",
-		func(s specimen) {
-			r := s.Resources[s.id("SellStockLogs")]
-			r.DeletionPolicy = "Retain"
-			s.Resources[s.id("SellStockLogs")] = r
-		},
-	},
-	{
-		"an output without a description", "outputs", "the output DeskCommand has no description",
-		func(s specimen) {
-			output := s.Outputs["DeskCommand"]
-			output.Description = ""
-			s.Outputs["DeskCommand"] = output
-		},
-	},
-	{
-		"an output removed", "outputs", "want map",
-		func(s specimen) { delete(s.Outputs, "ApproverPolicyArn") },
+// mutants are those of the default configuration, by the check that must find them.
+var mutants = map[string][]mutant{
+	"no physical names": {
+		{"physical name of a queue", "the physical name approvals", set("approvals", queueID, "QueueName")},
+	},
+	"functions share nothing": {
+		{"another's code", "SellStock has the code of BuyStock", func(s specimen) { s.of("SellStockLambda")["Code"] = s.of("BuyStockLambda")["Code"] }},
+		{"another's role", "RequestHumanApproval: role is SellStockRole.Arn", set(arn("SellStockRole"), "RequestHumanApprovalLambda", "Role")},
+		{"logs in another's group", "BuyStock: logs go to SellStockLogs", set(ref("SellStockLogs"), "BuyStockLambda", "LoggingConfig", "LogGroup")},
+		{"a function removed", "BuyStock: role is ", func(s specimen) { delete(s.Resources, s.id("BuyStockLambda")) }},
+		{"a wrapper in the environment", "SellStock's environment has AWS_LAMBDA_EXEC_WRAPPER", set(variables("AWS_LAMBDA_EXEC_WRAPPER"), "SellStockLambda", "Environment")},
+	},
+	"permissions are the ones used": {
+		{"an extra statement", "BuyStockRole may sqs:SendMessage on RequestHumanApprovalSqs.Arn, which nothing uses", grant("BuyStockRole", "sqs:SendMessage", arn(queueID))},
+		{"the right to decide in a function's role", "RequestHumanApprovalRole may states:SendTaskSuccess on StockTradingStateMachine, which nothing uses", grant("RequestHumanApprovalRole", "states:SendTaskSuccess", ref(machineID))},
+		{"another resource", "may lambda:InvokeFunction on RequestHumanApprovalLambda.Arn, which nothing uses", set(arn("RequestHumanApprovalLambda"), machineRole, may("lambda:InvokeFunction"), "Resource")},
+		{"the same action twice wider", "ApproverPolicy may states:StopExecution", add("states:StopExecution", "ApproverPolicy", may("states:ListExecutions"), "Action")},
+		{"requests from another queue", "RequestHumanApprovalRole may not sqs:ReceiveMessage on arn:aws:sqs:::other", func(s specimen) { s.mapping()["EventSourceArn"] = "arn:aws:sqs:::other" }},
+		{"may not invoke", "may not lambda:InvokeFunction", revoke(machineRole, "lambda:InvokeFunction")},
+		{"may not ask", "may not sqs:SendMessage", revoke(machineRole, "sqs:SendMessage")},
+		{"may not report", "StockTradingStateMachineRole may not sns:Publish", revoke(machineRole, "sns:Publish")},
+		{"may not notify", "RequestHumanApprovalRole may not sns:Publish", revoke("RequestHumanApprovalRole", "sns:Publish")},
+		{"may not receive", "may not sqs:ReceiveMessage", revoke("RequestHumanApprovalRole", "sqs:ReceiveMessage")},
+		{"may not log", "SellStockRole may not logs:PutLogEvents", revoke("SellStockRole", "logs:PutLogEvents")},
+		{"may not see what waits", "may not states:GetExecutionHistory", revoke("ApproverPolicy", "states:GetExecutionHistory")},
+		{"may not decline", "may not states:SendTaskFailure", revoke("ApproverPolicy", "states:SendTaskFailure")},
+		{"automatic approval in the environment alone", "may not states:SendTaskSuccess", setVariable("automatic", "RequestHumanApproval", "APPROVAL")},
+	},
+	"policies are narrow": {
+		{"an action with a wildcard", "sqs:SendMessage*: an action with a wildcard", set("sqs:SendMessage*", machineRole, may("sqs:SendMessage"), "Action")},
+		{"every resource", "on *: not one resource of this stack", set("*", machineRole, may("sns:Publish"), "Resource")},
+		{"every execution of every machine", ":execution:*: not one resource of this stack", set("arn:aws:states:eu-west-1:111122223333:execution:*", "ApproverPolicy", may("states:GetExecutionHistory"), "Resource")},
+		{"a second statement in a document", "a policy document of 2 statements", add(map[string]any{"Effect": "Allow"}, "BuyStockRole", "Policies", 0, "PolicyDocument", "Statement")},
+		{"a policy of its own", "stands apart from its role", func(s specimen) { s.Resources["Extra"] = resource{Type: "AWS::IAM::Policy"} }},
+		{"an AWS managed policy", "has ManagedPolicyArns", set([]any{"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}, "CheckStockPriceRole", "ManagedPolicyArns")},
+		{"a function's role as an approver", "has Roles", set([]any{"RequestHumanApprovalRole"}, "ApproverPolicy", "Roles")},
+		{"all actions but some", "a statement has NotAction", set("iam:*", "BuyStockRole", may("logs:PutLogEvents"), "NotAction")},
+		{"a permission turned into its opposite", "denied is [{RequestHumanApprovalRole", set("Deny", "RequestHumanApprovalRole", may("sns:Publish"), "Effect")},
+	},
+	"nobody else is let in": {
+		{"trust without a condition", "StockTradingStateMachineRole", remove(machineRole, "AssumeRolePolicyDocument", "Statement", 0, "Condition")},
+		{"trust in somebody else as well", "lets in *, of whatever account", add(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}, "SellStockRole", "AssumeRolePolicyDocument", "Statement")},
+		{"trust in another service", "ec2.amazonaws.com", set("ec2.amazonaws.com", "BuyStockRole", "AssumeRolePolicyDocument", "Statement", 0, "Principal", "Service")},
+		{"queue takes plain HTTP", "QueuePolicy: plain HTTP", set("sqs:ReceiveMessage", "RequestHumanApprovalSqsPolicy", "PolicyDocument", "Statement", 0, "Action")},
+		{"no queue policy", "QueuePolicy: plain HTTP", func(s specimen) { delete(s.Resources, s.id("RequestHumanApprovalSqsPolicy")) }},
+		{"queue refuses TLS in place of HTTP", "QueuePolicy: plain HTTP", set("true", "RequestHumanApprovalSqsPolicy", "PolicyDocument", "Statement", 0, "Condition", "Bool", "aws:SecureTransport")},
+		{"topic takes plain HTTP", "TopicPolicy: plain HTTP", set("Allow", "ReportResultSnsTopicPolicy", "PolicyDocument", "Statement", 0, "Effect")},
+		{"public queue", "RequestHumanApprovalSqsPolicy", add(map[string]any{"Effect": "Allow", "Principal": map[string]any{"AWS": "*"}, "Action": "sqs:SendMessage"}, "RequestHumanApprovalSqsPolicy", "PolicyDocument", "Statement")},
+		{"public topic", "ReportResultSnsTopicPolicy", add(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "sns:Publish"}, "ReportResultSnsTopicPolicy", "PolicyDocument", "Statement")},
+		{"anybody's alarms", "cloudwatch.amazonaws.com", remove("ReportResultSnsTopicPolicy", "PolicyDocument", "Statement", 1, "Condition")},
+	},
+	"alarms reach the topic": {
+		{"an alarm's action removed", "ExecutionsFailedAlarm does not go to the topic", remove("ExecutionsFailedAlarm", "AlarmActions")},
+		{"an alarm switched off", "ExecutionsAbortedAlarm does not go to the topic", set(false, "ExecutionsAbortedAlarm", "ActionsEnabled")},
+		{"an alarm removed", "the topic takes what comes from", func(s specimen) { delete(s.Resources, "ExecutionsTimedOutAlarm") }},
+		{"an alarm that the topic does not take", "the topic takes what comes from", set(arn("ExecutionsFailedAlarm"), "ReportResultSnsTopicPolicy", "PolicyDocument", "Statement", 1, "Condition", "ArnEquals", "aws:SourceArn")},
+		{"any alarm of the account", "the topic takes what comes from", remove("ReportResultSnsTopicPolicy", "PolicyDocument", "Statement", 1, "Condition", "ArnEquals")},
+		{"a key that keeps the alarms out", "the topic's key alias/aws/sns", set("alias/aws/sns", "ReportResultSnsTopic", "KmsMasterKeyId")},
+	},
+	"timeouts add up": {
+		{"no queue", "visibility timeout is NaN s", func(s specimen) { delete(s.Resources, s.id(queueID)) }},
+		{"visibility as short as the function", "visibility timeout is 10 s", set(10.0, queueID, "VisibilityTimeout")},
+		{"retention shorter than the wait", "keeps messages for 3600 s", set(3600.0, queueID, "MessageRetentionPeriod")},
+		{"an alarm after the request is gone", "RequestNotServedAlarm waits for 5 minutes", set(240.0, queueID, "MessageRetentionPeriod")},
+		{"a request with another deadline", "the request says that there are 60 s", set(60.0, waitState, "Parameters", "MessageBody", "TimeoutSeconds")},
+		{"machine timeout too short", "is not longer than its states'", set(86400.0, "definition", "TimeoutSeconds")},
+		{"no machine timeout", "is not longer than its states'", remove("definition", "TimeoutSeconds")},
+	},
+	"the stakes are told": {
+		{"automatic approval that is not told", `want it to end with "Approval: automatic. Market: simulated."`, setVariable("automatic", "RequestHumanApproval", "APPROVAL")},
+		{"no word of who approves", "the Comment is", remove("definition", "Comment")},
+	},
+	"definition keeps the original": {
+		{"another first state", "starts at", set(waitState, "definition", "StartAt")},
+		{"another query language", "the definition has QueryLanguage", set("JSONata", "definition", "QueryLanguage")},
+		{"buying sells", "Buy Stock is done by SellStockLambda.Arn", set(arn("SellStockLambda"), machineID, "DefinitionSubstitutions", "BuyStock")},
+		{"another ResultPath", "ResultPath is $.side", set("$.side", recommendState, "ResultPath")},
+		{"the answer as the payload", "Request Human Approval: ResultPath", remove(waitState, "ResultPath")},
+		{"another comparison", "Buy or Sell?: Choices", set("sell", "Buy or Sell?", "Choices", 0, "StringEquals")},
+		{"another key in the report", "Report Result: Parameters", set("$", "Report Result", "Parameters", "Message", "Output.$")},
+		{"another form of Resource", "arn:aws:states:::lambda:invoke", set("arn:aws:states:::lambda:invoke", "Buy Stock", "Resource")},
+		{"an OutputPath", "OutputPath is added", set("$.id", "Sell Stock", "OutputPath")},
+		{"another order", "the states begin with", func(s specimen) { s.order[4], s.order[5] = s.order[5], s.order[4] }},
+		{"a ninth state more", "9 states are added", func(s specimen) { s.states["Ninth"] = map[string]any{"Type": "Succeed"} }},
+	},
+	"every task has a timeout, retries and a catch": {
+		{"a task without a timeout", "Report Failure has no timeout", remove("Report Failure", "TimeoutSeconds")},
+		{"a wait without a timeout", "Request Human Approval has no timeout", remove(waitState, "TimeoutSeconds")},
+		{"a state that gives up before its function", "Buy Stock: the state's timeout of 10 s", set(10.0, "Buy Stock", "TimeoutSeconds")},
+		{"no function timeout", "Check Stock Price: the state's timeout of 15 s", remove("CheckStockPriceLambda", "Timeout")},
+		{"no retry", "Sell Stock retries []", remove("Sell Stock", "Retry")},
+		{"retry of a bad request too", "Check Stock Price retries [[OrderRefused] ", set([]any{"OrderRefused"}, "Check Stock Price", "Retry", 0, "ErrorEquals")},
+		{"retry of a market's refusal too", "Buy Stock retries [[InvalidRequest OrderConflict OrderUnknown] ", set([]any{"InvalidRequest", "OrderConflict", "OrderUnknown"}, "Buy Stock", "Retry", 0, "ErrorEquals")},
+		{"a lasting error retried all the same", "Sell Stock: the first retrier must keep [InvalidRequest OrderRefused OrderConflict OrderUnknown]", remove("Sell Stock", "Retry", 0, "MaxAttempts")},
+		{"a passing fault not retried", "[Lambda.TooManyRequestsException] [States.Timeout]]", set([]any{"States.Timeout"}, "Sell Stock", "Retry", 2, "ErrorEquals")},
+		{"a wait asked again when its time is over", "[[BuyInstead SellInstead TradeDeclined] [States.ALL]]", set([]any{"States.ALL"}, waitState, "Retry", 1, "ErrorEquals")},
+		{"decisions are asked again", "Request Human Approval: the first retrier", set(1.0, waitState, "Retry", 0, "MaxAttempts")},
+		{"a decision that is asked again", "Request Human Approval retries [[BuyInstead SellInstead] ", set([]any{"BuyInstead", "SellInstead"}, waitState, "Retry", 0, "ErrorEquals")},
+		{"decisions not told from failures", "Request Human Approval retries [[States.TaskFailed]]", remove(waitState, "Retry", 0)},
+		{"throttling retried as any fault", "Buy Stock retries [[InvalidRequest OrderRefused OrderConflict OrderUnknown] [States.ALL]]", remove("Buy Stock", "Retry", 1)},
+		{"throttling not outlasted", "Check Stock Price: throttling is retried for", set(6.0, "Check Stock Price", "Retry", 1, "MaxAttempts")},
+		{"no jitter", "full jitter", set("NONE", "Report Result", "Retry", 0, "JitterStrategy")},
+		{"no backoff", "Sell Stock: retries need a backoff", set(1.0, "Sell Stock", "Retry", 2, "BackoffRate")},
+		{"a retrier that never retries", "Report Failure: retries need", set(0.0, "Report Failure", "Retry", 0, "MaxAttempts")},
+		{"no cap on the delay", "Buy Stock: retries need a backoff, a cap", remove("Buy Stock", "Retry", 1, "MaxDelaySeconds")},
+		{"a catch removed", "Check Stock Price does not catch every error", remove("Check Stock Price", "Catch")},
+		{"a catch of timeouts only", "Sell Stock does not catch every error", set([]any{"States.Timeout"}, "Sell Stock", "Catch", 1, "ErrorEquals")},
+		{"a field for the error in an input that has none", "Check Stock Price: catch 0", set("$.failure", "Check Stock Price", "Catch", 0, "ResultPath")},
+		{"an error in place of the quote", "Buy Stock: catch 1", remove("Buy Stock", "Catch", 1, "ResultPath")},
+	},
+	"decisions are caught by name": {
+		{"decisions swapped", "BuyInstead:Sell Stock", set("Sell Stock", waitState, "Catch", 0, "Next")},
+		{"silence is consent", "States.Timeout:Buy Stock", set("Buy Stock", waitState, "Catch", 3, "Next")},
+		{"no Default", "neither buy nor sell leads to <nil>", remove("Buy or Sell?", "Default")},
+		{"in doubt buy", "neither buy nor sell leads to Buy Stock", set("Buy Stock", "Buy or Sell?", "Default")},
+	},
+	"every path reports": {
+		{"definition elsewhere", `leads to , which is not a state`, set(map[string]any{"Fn::Join": []any{"", []any{}}}, machineID, "DefinitionString")},
+		{"a trade without asking", "trades without asking", set("Buy Stock", recommendState, "Catch", 0, "Next")},
+		{"a trade after a trade", "trades twice", set("Sell Stock", "Buy Stock", "Catch", 1, "Next")},
+		{"a path without a report", "reports 0 times", set("Trade Failed", "Describe Failure", "Next")},
+		{"a failure that ends as success", "ends in a state of type Task", set("Report Result", "Quote Failed", "Next")},
+		{"a failure reported as a result", "ends in a state of type Task", set("Report Result", "Recommendation Unknown", "Next")},
+		{"a Next that leads nowhere", "leads to Nowhere, which is not a state", set("Nowhere", "Report Result", "Catch", 0, "Next")},
+		{"a state that nothing leads to", "no path leads to Spare", func(s specimen) { s.states["Spare"] = map[string]any{"Type": "Succeed"} }},
+		{"a round in circles", "comes back to Request Human Approval", set(waitState, "Approval Expired", "Next")},
+	},
+	"failures say what is certain": {
+		{"certain where it is unknown", "Buy Stock: [States.ALL] is put in $.trade_placed.no['Buy Stock']", set("$.trade_placed.no['Buy Stock']", "Buy Stock", "Catch", 1, "ResultPath")},
+		{"unknown where it is certain", "Buy Stock: [InvalidRequest OrderRefused] is put in $.trade_placed.unknown['Buy Stock']", set("$.trade_placed.unknown['Buy Stock']", "Buy Stock", "Catch", 0, "ResultPath")},
+		{"rejections not told from errors", "Buy Stock: one of [InvalidRequest OrderRefused]", remove("Buy Stock", "Catch", 0)},
+		{"a market's refusal not told from errors", "Sell Stock: one of [InvalidRequest OrderRefused]", set([]any{"InvalidRequest"}, "Sell Stock", "Catch", 0, "ErrorEquals")},
+		{"a market's fault taken for a refusal", "Buy Stock: [InvalidRequest OrderRefused MarketUnavailable] is put in $.trade_placed.no", add("MarketUnavailable", "Buy Stock", "Catch", 0, "ErrorEquals")},
+		{"another state blamed", "Sell Stock: [States.ALL] is put in $.trade_placed.unknown['Buy Stock']", set("$.trade_placed.unknown['Buy Stock']", "Sell Stock", "Catch", 1, "ResultPath")},
+		{"an error that isn't where it is read", "Generate Buy/Sell recommendation: [States.ALL] is put in $.error", set("$.error", recommendState, "Catch", 0, "ResultPath")},
+		{"an error whose state isn't described", "and leads to Quote Failed, want", set("Quote Failed", waitState, "Catch", 4, "Next")},
+		{"a failed quote described as if there were one", "Check Stock Price: an error leads to Describe Failure", set("Describe Failure", "Check Stock Price", "Catch", 0, "Next")},
+		{"a decision that isn't where it is read", "the decision is put in $.answer", set("$.answer", waitState, "Catch", 2, "ResultPath")},
+		{"a lost report unnoticed", "Report Failure: an error is put in $.report_failure and leads to Trade Failed", set("Trade Failed", "Report Failure", "Catch", 0, "Next")},
+		{"a lost report whose error isn't where it is read", "Report Result: an error is put in $.failure", set("$.failure", "Report Result", "Catch", 0, "ResultPath")},
 	},
 }
 
 // marketMutants are those of the template of a real market.
-var marketMutants = []mutant{
-	{
-		"a live market that is not told", "state machine", "want it to end with \"Approval: human. Market: live.\"",
-		func(s specimen) {
-			for _, name := range marketFunctions {
-				object(object(s.of(name + "Lambda")["Environment"])["Variables"])["MARKET_MODE"] = "live"
-			}
-		},
+var marketMutants = map[string][]mutant{
+	"the stakes are told": {
+		{"a live market that is not told", `want it to end with "Approval: human. Market: live."`, setVariable("live", "BuyStock", "MARKET_MODE")},
 	},
-	{
-		"may not read the keys", "permissions are the ones used", "BuyStockRole may not secretsmanager:GetSecretValue",
-		func(s specimen) { s.revoke("BuyStockRole", "secretsmanager:GetSecretValue") },
+	"permissions are the ones used": {
+		{"may not read the keys", "BuyStockRole may not secretsmanager:GetSecretValue", revoke("BuyStockRole", "secretsmanager:GetSecretValue")},
+		{"may read another secret", "secret:other-AbCdEf, which nothing uses", set("arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-AbCdEf", "SellStockRole", may("secretsmanager:GetSecretValue"), "Resource")},
+		{"may change the keys", "SellStockRole may secretsmanager:PutSecretValue", grant("SellStockRole", "secretsmanager:PutSecretValue", marketSecret)},
+		{"a function that needs no keys may read them", "RequestHumanApprovalRole may secretsmanager:GetSecretValue", grant("RequestHumanApprovalRole", "secretsmanager:GetSecretValue", marketSecret)},
 	},
-	{
-		"may read all secrets", "policies are narrow", "CheckStockPriceRole may secretsmanager:GetSecretValue on *",
-		func(s specimen) {
-			s.statement("CheckStockPriceRole", "secretsmanager:GetSecretValue")["Resource"] = "*"
-		},
+	"policies are narrow": {
+		{"may read all secrets", "CheckStockPriceRole may secretsmanager:GetSecretValue on *", set("*", "CheckStockPriceRole", may("secretsmanager:GetSecretValue"), "Resource")},
 	},
-	{
-		"may read another secret", "permissions are the ones used", "secret:other-AbCdEf, which nothing uses",
-		func(s specimen) {
-			s.statement("SellStockRole", "secretsmanager:GetSecretValue")["Resource"] = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-AbCdEf"
-		},
-	},
-	{
-		"may change the keys", "permissions are the ones used", "SellStockRole may secretsmanager:PutSecretValue",
-		func(s specimen) { s.grant("SellStockRole", "secretsmanager:PutSecretValue", marketSecret) },
-	},
-	{
-		"a function that needs no keys may read them", "permissions are the ones used", "RequestHumanApprovalRole may secretsmanager:GetSecretValue",
-		func(s specimen) { s.grant("RequestHumanApprovalRole", "secretsmanager:GetSecretValue", marketSecret) },
-	},
-	{
-		"an address in place of the market's", "functions", "BuyStock's environment has MARKET_ENDPOINT",
-		func(s specimen) { s.environment("BuyStock")["MARKET_ENDPOINT"] = "https://example.com" },
-	},
-	{
-		"keys in the environment", "functions", "CheckStockPrice's environment has APCA_API_SECRET_KEY",
-		func(s specimen) { s.environment("CheckStockPrice")["APCA_API_SECRET_KEY"] = "x" },
-	},
-	{
-		"one function live", "functions", "SellStock has the MARKET_MODE live, and CheckStockPrice has paper",
-		func(s specimen) { s.environment("SellStock")["MARKET_MODE"] = "live" },
-	},
-	{
-		"the keys of another", "functions", "BuyStock has the MARKET_SECRET",
-		func(s specimen) { s.environment("BuyStock")["MARKET_SECRET"] = "arn:other" },
-	},
-	{
-		"a function that needs no market", "functions", "GenerateBuySellRecommendation's environment has MARKET_SECRET",
-		func(s specimen) {
-			s.of("GenerateBuySellRecommendationLambda")["Environment"] = map[string]any{"Variables": map[string]any{"MARKET_SECRET": marketSecret}}
-		},
+	"functions share nothing": {
+		{"an address in place of the market's", "BuyStock's environment has MARKET_ENDPOINT", setVariable("https://example.com", "BuyStock", "MARKET_ENDPOINT")},
+		{"keys in the environment", "CheckStockPrice's environment has APCA_API_SECRET_KEY", setVariable("x", "CheckStockPrice", "APCA_API_SECRET_KEY")},
+		{"one function live", "SellStock has the MARKET_MODE live, and CheckStockPrice has paper", setVariable("live", "SellStock", "MARKET_MODE")},
+		{"the keys of another", "BuyStock has the MARKET_SECRET", setVariable("arn:other", "BuyStock", "MARKET_SECRET")},
+		{"a function that needs no market", "GenerateBuySellRecommendation's environment has MARKET_SECRET", set(variables("MARKET_SECRET"), "GenerateBuySellRecommendationLambda", "Environment")},
 	},
 }
 
 // fourEyesMutants are those of four eyes.
-var fourEyesMutants = []mutant{
-	{
-		"approvers are kept from something else", "policies are narrow", "denied is [{ApproverPolicy states:StopExecution",
-		func(s specimen) {
-			s.statement("ApproverPolicy", "states:StartExecution")["Action"] = "states:StopExecution"
-		},
+var fourEyesMutants = map[string][]mutant{
+	"policies are narrow": {
+		{"approvers are kept from something else", "denied is [{ApproverPolicy states:StopExecution", set("states:StopExecution", "ApproverPolicy", may("states:StartExecution"), "Action")},
+		{"approvers may start by a version's ARN", "denied is [{ApproverPolicy states:StartExecution StockTradingStateMachine}], want", set(ref(machineID), "ApproverPolicy", may("states:StartExecution"), "Resource")},
 	},
-	{
-		"approvers may start by a version's ARN", "policies are narrow", "denied is [{ApproverPolicy states:StartExecution StockTradingStateMachine}], want",
-		func(s specimen) {
-			s.statement("ApproverPolicy", "states:StartExecution")["Resource"] = s.ref("StockTradingStateMachine")
-		},
+	"permissions are the ones used": {
+		{"approvers may start", "ApproverPolicy may states:StartExecution on StockTradingStateMachine, which nothing uses", set("Allow", "ApproverPolicy", may("states:StartExecution"), "Effect")},
 	},
-	{
-		"approvers may start", "permissions are the ones used", "ApproverPolicy may states:StartExecution on StockTradingStateMachine, which nothing uses",
-		func(s specimen) { s.statement("ApproverPolicy", "states:StartExecution")["Effect"] = "Allow" },
-	},
+}
+
+// A path leads to what a mutant changes: from a state, from the properties of the resource with
+// a construct id or from "definition", by the names of fields, the places in arrays, or to the
+// statement that names an action.
+type (
+	may       string               // an action
+	reference func(s specimen) any // a value that needs the template's logical ids
+)
+
+func ref(construct string) reference {
+	return func(s specimen) any { return map[string]any{"Ref": s.id(construct)} }
+}
+
+func arn(construct string) reference {
+	return func(s specimen) any { return map[string]any{"Fn::GetAtt": []any{s.id(construct), "Arn"}} }
+}
+
+// variables is an environment with one variable.
+func variables(name string) any {
+	return map[string]any{"Variables": map[string]any{name: "x"}}
+}
+
+// set puts a value where a path leads.
+func set(value any, path ...any) func(specimen) {
+	return func(s specimen) { s.put(value, path) }
+}
+
+func setVariable(value, function, name string) func(specimen) {
+	return set(value, function+"Lambda", "Environment", "Variables", name)
+}
+
+// remove takes out what a path leads to.
+func remove(path ...any) func(specimen) {
+	parent, last := path[:len(path)-1], path[len(path)-1]
+	return func(s specimen) {
+		switch holder := s.at(parent).(type) {
+		case map[string]any:
+			delete(holder, last.(string))
+		case []any:
+			s.put(slices.Delete(slices.Clone(holder), last.(int), last.(int)+1), parent)
+		}
+	}
+}
+
+// add appends a value to the array that a path leads to.
+func add(value any, path ...any) func(specimen) {
+	return func(s specimen) { s.put(append(slices.Clone(oneOrMany(s.at(path))), value), path) }
+}
+
+// grant gives a role a policy document of one statement.
+func grant(role, action string, resource any) func(specimen) {
+	return func(s specimen) {
+		on := resource
+		if r, ok := resource.(reference); ok {
+			on = r(s)
+		}
+		add(map[string]any{
+			"PolicyName":     "Extra",
+			"PolicyDocument": map[string]any{"Statement": []any{map[string]any{"Effect": "Allow", "Action": action, "Resource": on}}},
+		}, role, "Policies")(s)
+	}
+}
+
+// revoke takes one action out of its statement.
+func revoke(holder, action string) func(specimen) {
+	return func(s specimen) {
+		statement := s.statement(holder, action)
+		statement["Action"] = slices.DeleteFunc(slices.Clone(oneOrMany(statement["Action"])), func(a any) bool { return a == action })
+	}
 }
 
 // specimen is a template to be changed, with its definition laid open.
@@ -826,9 +294,41 @@ func newSpecimen(t *testing.T, override map[string]any) specimen {
 	return s
 }
 
-// put writes the definition back, with its states in their order, unless the template
+// at returns what a path leads to.
+func (s specimen) at(path []any) any {
+	var node any
+	construct := path[0].(string)
+	switch {
+	case construct == "definition":
+		node = s.top
+	case s.states[construct] != nil:
+		node = s.states[construct]
+	default:
+		node = s.of(construct)
+	}
+	for _, step := range path[1:] {
+		switch step := step.(type) {
+		case string:
+			node = node.(map[string]any)[step]
+		case int:
+			node = node.([]any)[step]
+		case may:
+			node = s.statement(construct, string(step))
+		}
+	}
+	return node
+}
+
+func (s specimen) put(value any, path []any) {
+	if r, ok := value.(reference); ok {
+		value = r(s)
+	}
+	s.at(path[:len(path)-1]).(map[string]any)[path[len(path)-1].(string)] = value
+}
+
+// whole writes the definition back, with its states in their order, unless the template
 // has none of its own any more.
-func (s specimen) put(t *testing.T) template {
+func (s specimen) whole(t *testing.T) template {
 	t.Helper()
 	if s.definitionText() == "" {
 		return s.template
@@ -879,12 +379,6 @@ func (s specimen) mapping() map[string]any {
 	return r.Properties
 }
 
-func (s specimen) ref(construct string) any { return map[string]any{"Ref": s.id(construct)} }
-
-func (s specimen) arn(construct string) any {
-	return map[string]any{"Fn::GetAtt": []any{s.id(construct), "Arn"}}
-}
-
 // statements are those of a role, a managed policy or a resource's policy.
 func (s specimen) statements(construct string) (list []map[string]any) {
 	for _, p := range objects(s.of(construct)["Policies"]) {
@@ -903,98 +397,64 @@ func (s specimen) statement(construct, action string) map[string]any {
 	panic(construct + " may not " + action)
 }
 
-// revoke takes one action out of its statement.
-func (s specimen) revoke(construct, action string) {
-	statement := s.statement(construct, action)
-	statement["Action"] = slices.DeleteFunc(slices.Clone(oneOrMany(statement["Action"])), func(a any) bool { return a == action })
-}
-
-// grant gives a role a policy document of one statement.
-func (s specimen) grant(role, action string, resource any) {
-	s.of(role)["Policies"] = append(s.of(role)["Policies"].([]any), map[string]any{
-		"PolicyName":     "Extra",
-		"PolicyDocument": map[string]any{"Statement": []any{map[string]any{"Effect": "Allow", "Action": action, "Resource": resource}}},
-	})
-}
-
-// allow adds a statement to a resource's policy.
-func (s specimen) allow(policy string, principal any, action string, resource any) {
-	document := object(s.of(policy)["PolicyDocument"])
-	document["Statement"] = append(document["Statement"].([]any),
-		map[string]any{"Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource})
-}
-
-// trust is the statement that says who may assume a role.
-func (s specimen) trust(role string) map[string]any {
-	return statements(s.of(role)["AssumeRolePolicyDocument"])[0]
-}
-
-func (s specimen) retry(state string, i int) map[string]any {
-	return objects(s.states[state]["Retry"])[i]
-}
-
-func (s specimen) catch(state string, i int) map[string]any {
-	return objects(s.states[state]["Catch"])[i]
-}
-
 // find runs a check, and takes a panic for a finding that no reader could use.
 func find(check func(template) problems, tpl template) (found problems, panicked any) {
 	defer func() { panicked = recover() }()
 	return check(tpl), nil
 }
 
-// Each mutant is found by the check that it names, and each check finds a mutant.
+// Each mutant is found by the check that it stands at, and each check finds a mutant.
 func TestMutants(t *testing.T) {
-	finds := map[string]int{}
+	defects, idle := 0, maps.Clone(checks)
 	for _, of := range []struct {
 		override map[string]any
-		mutants  []mutant
+		mutants  map[string][]mutant
 	}{{nil, mutants}, {onAlpaca, marketMutants}, {map[string]any{"fourEyes": "true"}, fourEyesMutants}} {
-		whole := newSpecimen(t, of.override).put(t)
+		whole := newSpecimen(t, of.override).whole(t)
 		for name, check := range checks { // laying it open and putting it back is no defect
 			if found, panicked := find(check, whole); len(found) > 0 || panicked != nil {
-				t.Fatalf("the check %q finds in what is no mutant: %q, panic %v", name, found, panicked)
+				t.Fatalf("the check %q finds something in a template without a defect: %q, panic %v", name, found, panicked)
 			}
 		}
-		for _, mutant := range of.mutants {
-			finds[mutant.check]++
-			t.Run(mutant.name, func(t *testing.T) {
-				t.Parallel()
-				mutant.test(t, newSpecimen(t, of.override), whole)
-			})
+		for check, mutants := range of.mutants {
+			if checks[check] == nil {
+				t.Errorf("there are mutants for %q, which is not a check any more: remove them", check)
+			}
+			delete(idle, check)
+			defects += len(mutants)
+			for _, mutant := range mutants {
+				t.Run(mutant.name, func(t *testing.T) {
+					t.Parallel()
+					mutant.test(t, check, newSpecimen(t, of.override), whole)
+				})
+			}
 		}
 	}
-	for name := range checks {
-		if finds[name] == 0 {
-			t.Errorf("no mutant shows that the check %q can fail", name)
-		}
-		delete(finds, name)
+	for name := range idle {
+		t.Errorf("no mutant shows that the check %q can fail", name)
 	}
-	for name := range finds {
-		t.Errorf("there is no check %q", name)
-	}
-	t.Logf("%d mutants, found by %d checks", len(mutants)+len(marketMutants)+len(fourEyesMutants), len(checks))
+	t.Logf("%d mutants, found by %d checks", defects, len(checks))
 }
 
-// test changes the specimen and wants the checks to find that.
-func (m mutant) test(t *testing.T, s specimen, whole template) {
+// test changes the specimen and wants the check to find that.
+func (m mutant) test(t *testing.T, by string, s specimen, whole template) {
 	m.change(s)
-	tpl := s.put(t)
+	tpl := s.whole(t)
 	if reflect.DeepEqual(tpl, whole) {
 		t.Fatal("the mutant is no different")
 	}
-	others := map[string]problems{}
+	all := map[string]problems{}
 	for name, check := range checks {
 		found, panicked := find(check, tpl)
 		if panicked != nil {
 			t.Errorf("the check %q panics: %v", name, panicked)
 		}
 		if len(found) > 0 {
-			others[name] = found
+			all[name] = found
 		}
 	}
-	if found := others[m.check]; !strings.Contains(strings.Join(found, "\n"), m.says) {
-		t.Errorf("the check %q does not say %q; all that is found is %s", m.check, m.says, list(others))
+	if !strings.Contains(strings.Join(all[by], "\n"), m.says) {
+		t.Errorf("the check %q does not say %q; all that is found is %s", by, m.says, list(all))
 	}
 }
 
