@@ -361,7 +361,7 @@ func checkOriginal(tpl template) (found problems) {
 	var top map[string]any
 	_ = json.Unmarshal([]byte(tpl.definitionText()), &top) // without a definition, its states are missing
 	found.onlyKeys("the definition", top, "Comment", "StartAt", "TimeoutSeconds", "States")
-	ours, order := tpl.definition(), asl.Order(tpl.definitionText())
+	ours, order := readMachine(tpl.definitionText()), asl.Order(tpl.definitionText()) // to be changed
 	for _, added := range addedFunctions {
 		for _, state := range ours.States {
 			if state["Next"] == added.state {

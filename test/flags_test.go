@@ -16,6 +16,7 @@ import (
 // cdk.json has every feature flag that the pinned CDK recommends, at its recommended
 // value. After an update of the CDK this tells which are new.
 func TestFeatureFlags(t *testing.T) {
+	t.Parallel()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-cdk-go/awscdk/v2").Output()
 	if err != nil {
 		t.Fatal(err)

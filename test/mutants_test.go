@@ -290,7 +290,7 @@ func newSpecimen(t *testing.T, override map[string]any) specimen {
 		t.Fatal(err)
 	}
 	delete(s.top, "States")
-	s.order, s.states = asl.Order(string(text)), s.definition().States
+	s.order, s.states = asl.Order(string(text)), readMachine(s.definitionText()).States
 	return s
 }
 
@@ -406,10 +406,15 @@ func find(check func(template) problems, tpl template) (found problems, panicked
 // Each mutant is found by the check that it stands at, and each check finds a mutant.
 func TestMutants(t *testing.T) {
 	defects, idle := 0, maps.Clone(checks)
-	for _, of := range []struct {
+	configurations := []struct {
 		override map[string]any
 		mutants  map[string][]mutant
-	}{{nil, mutants}, {onAlpaca, marketMutants}, {map[string]any{"fourEyes": "true"}, fourEyesMutants}} {
+	}{{nil, mutants}, {onAlpaca, marketMutants}, {map[string]any{"fourEyes": "true"}, fourEyesMutants}}
+	for _, of := range configurations {
+		synthesize(t, of.override)
+	}
+	t.Parallel() // with what constructs something, so this does not
+	for _, of := range configurations {
 		whole := newSpecimen(t, of.override).whole(t)
 		for name, check := range checks { // laying it open and putting it back is no defect
 			if found, panicked := find(check, whole); len(found) > 0 || panicked != nil {

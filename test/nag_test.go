@@ -32,6 +32,7 @@ var accepted = map[finding]string{
 
 // The AwsSolutions pack of cdk-nag finds what is accepted and nothing else.
 func TestNag(t *testing.T) {
+	t.Parallel() // the only one of the parallel tests that constructs something
 	for _, configuration := range []struct {
 		name     string
 		override map[string]any

@@ -20,6 +20,7 @@ import (
 
 // The desk's picture of the workflow is made of the definition as it is now.
 func TestPicture(t *testing.T) {
+	t.Parallel()
 	definition, err := os.ReadFile("stacks/stock_trading.asl.json")
 	if err != nil {
 		t.Fatal(err)

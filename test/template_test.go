@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/tabwriter"
 )
@@ -194,10 +195,22 @@ type machine struct {
 	States         map[string]map[string]any
 }
 
-// definition is empty if the text is not JSON: then every state is missing.
+// machines are the definitions that were read, by their text: twenty checks ask for each.
+var machines sync.Map
+
+// definition is empty if the text is not JSON: then every state is missing. It is shared, not to be changed.
 func (tpl template) definition() machine {
-	var m machine
-	if json.Unmarshal([]byte(tpl.definitionText()), &m) != nil {
+	text := tpl.definitionText()
+	if m, ok := machines.Load(text); ok {
+		return m.(machine)
+	}
+	m := readMachine(text)
+	machines.Store(text, m)
+	return m
+}
+
+func readMachine(text string) (m machine) {
+	if json.Unmarshal([]byte(text), &m) != nil {
 		return machine{}
 	}
 	return m
