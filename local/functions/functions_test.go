@@ -367,18 +367,36 @@ func TestConcurrency(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%d invocations of at most %d", tt.invocations, tt.maximum), func(t *testing.T) {
-			p, j := start(t, func(_ *Function, c *Config) { c.MaxConcurrency = tt.maximum })
+			arrived, gate := make(chan struct{}, tt.invocations), make(chan struct{})
+			p, j := start(t, func(f *Function, c *Config) {
+				f.Timeout, c.MaxConcurrency = time.Minute, tt.maximum
+				c.Kill = func(_ string, _ []byte, at Moment) bool {
+					if at == BeforeWork {
+						arrived <- struct{}{}
+						<-gate
+					}
+					return false
+				}
+			})
 			pids := make([]int, tt.invocations)
 			var wg sync.WaitGroup
 			for i := range pids {
 				wg.Go(func() {
-					a, err := invoke(t.Context(), p, request{Do: "sleep", MS: 200})
+					a, err := invoke(t.Context(), p, request{Do: "echo"})
 					if err != nil {
 						t.Error(err)
 					}
 					pids[i] = a.PID
 				})
 			}
+			for range tt.processes {
+				<-arrived
+			}
+			// Now every slot is taken, and the other invocations wait for one.
+			if slots := p.functions[arn].slots; len(slots) != tt.processes || cap(slots) != tt.processes {
+				t.Errorf("%d of %d slots are taken, want %d of as many", len(slots), cap(slots), tt.processes)
+			}
+			close(gate)
 			wg.Wait()
 			slices.Sort(pids)
 			if got := len(slices.Compact(pids)); got != tt.processes || j.count("process") != tt.processes {
@@ -397,7 +415,7 @@ func TestStartFailures(t *testing.T) {
 	}{
 		{"exits before its first poll", "exit", "", "Runtime.ExitError", exited},
 		{"reports an error before its first poll", "report", "", "NoMarket", regexp.MustCompile(`^{"errorMessage":"no market","errorType":"NoMarket"}$`)},
-		{"does not poll", "hang", "", "Sandbox.Timedout", regexp.MustCompile(`Error: Task timed out after 0.30 seconds"}$`)},
+		{"does not poll", "hang", "", "Sandbox.Timedout", regexp.MustCompile(`Error: Task timed out after 0.05 seconds"}$`)},
 		{"does not exist", "", "missing", "Runtime.ExitError", regexp.MustCompile(`Error: Runtime failed to start: .*missing`)},
 	}
 	for _, tt := range tests {
@@ -409,7 +427,7 @@ func TestStartFailures(t *testing.T) {
 				}
 			})
 			if tt.start == "hang" { // the others end by themselves
-				p.initTimeout = 300 * time.Millisecond
+				p.initTimeout = 50 * time.Millisecond
 			}
 			for range 3 {
 				_, err := invoke(t.Context(), p, request{Do: "echo"})
@@ -493,15 +511,24 @@ func TestLongLines(t *testing.T) {
 
 func TestInvokeContext(t *testing.T) {
 	t.Parallel()
-	p, j := start(t, func(_ *Function, c *Config) { c.MaxConcurrency = 1 })
-	mustInvoke(t, p, request{Do: "echo"})
+	arrived, gate := make(chan struct{}, 2), make(chan struct{}) // of the first and the third invocation
+	p, j := start(t, func(_ *Function, c *Config) {
+		c.MaxConcurrency = 1
+		c.Kill = func(_ string, _ []byte, at Moment) bool {
+			if at == BeforeWork {
+				arrived <- struct{}{}
+				<-gate
+			}
+			return false
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
 	go func() {
-		_, err := invoke(ctx, p, request{Do: "sleep", MS: 500})
+		_, err := invoke(ctx, p, request{Do: "first"})
 		first <- err
 	}()
-	j.waitFor(t, "work sleep", 1)
+	<-arrived
 	second := make(chan error)
 	go func() {
 		_, err := invoke(ctx, p, request{Do: "second"})
@@ -513,8 +540,9 @@ func TestInvokeContext(t *testing.T) {
 			t.Errorf("got error %v, want %v", err, context.Canceled)
 		}
 	}
+	close(gate)
 	mustInvoke(t, p, request{Do: "third"})
-	if j.count("done sleep") != 1 || j.count("work second") != 0 || j.count("process") != 1 {
+	if j.count("done first") != 1 || j.count("work second") != 0 || j.count("process") != 1 {
 		t.Errorf("the process did %q, want the first and the third invocation", j.lines)
 	}
 }
@@ -584,13 +612,13 @@ func TestClose(t *testing.T) {
 
 // beParent is a program that is killed while its functions wait and work. It never returns.
 func beParent(path string) {
-	sleeping := make(chan struct{})
+	working := make(chan struct{})
 	p, err := Start(context.Background(), Config{
 		Functions: []Function{{Name: "Trading-Buy", ARN: arn, Path: path, Timeout: time.Minute}},
 		Log: func(_ string, line []byte) {
 			fmt.Printf("%s\n", line)
-			if string(line) == "work sleep" {
-				close(sleeping)
+			if string(line) == "work outlive" {
+				close(working)
 			}
 		},
 	})
@@ -599,8 +627,8 @@ func beParent(path string) {
 		os.Exit(1)
 	}
 	invoke(context.Background(), p, request{Do: "echo"})
-	go invoke(context.Background(), p, request{Do: "sleep", MS: 1_000})
-	<-sleeping // or the next would be served by the same process
+	go invoke(context.Background(), p, request{Do: "outlive"})
+	<-working // or the next would be served by the same process
 	go invoke(context.Background(), p, request{Do: "echo"})
 	select {}
 }

@@ -49,8 +49,8 @@ func TestParentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pids []int
-	sleeping, answered := false, 0
-	for lines := bufio.NewScanner(output); !(sleeping && answered == 2) && lines.Scan(); {
+	working, answered := false, 0
+	for lines := bufio.NewScanner(output); !(working && answered == 2) && lines.Scan(); {
 		switch text := lines.Text(); {
 		case strings.HasPrefix(text, "process "):
 			pid, err := strconv.Atoi(strings.TrimPrefix(text, "process "))
@@ -58,8 +58,8 @@ func TestParentKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			pids = append(pids, pid)
-		case text == "work sleep":
-			sleeping = true
+		case text == "work outlive":
+			working = true
 		case text == "done echo":
 			answered++
 		}

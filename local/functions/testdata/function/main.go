@@ -44,6 +44,8 @@ type NotTraded struct{ Reason string }
 
 func (e NotTraded) Error() string { return "not traded: " + e.Reason }
 
+var parent = os.Getppid() // before it can have ended
+
 func main() {
 	fmt.Println("process", os.Getpid())
 	switch os.Getenv("START") {
@@ -86,6 +88,10 @@ func handle(ctx context.Context, r request) (answer, error) {
 		os.Exit(r.N)
 	case "sleep":
 		time.Sleep(time.Duration(r.MS) * time.Millisecond)
+	case "outlive":
+		for os.Getppid() == parent {
+			time.Sleep(time.Millisecond)
+		}
 	case "long":
 		a.Text = strings.Repeat("x", r.N)
 	case "print":
