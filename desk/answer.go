@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/terminal"
 )
 
 // answer is an answer on the command line: the command's name.
@@ -53,7 +54,7 @@ func (a *answer) run(ctx context.Context, s session) error {
 	}
 	switch {
 	case confirmed:
-		fmt.Fprintf(s.stdout, "\n%s.\n", decision.Fold(act, "", s.terminal.Width))
+		fmt.Fprintf(s.stdout, "\n%s.\n", terminal.Fold(act, "", s.terminal.Width))
 	case !s.asks():
 		return wrongUse("nothing was sent: this trades with real money, and there is no terminal to ask once more at, so it takes --real-money")
 	default:
@@ -78,7 +79,7 @@ func (s session) send(ctx context.Context, wait decision.Wait, a decision.Answer
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.stdout, decision.Fold(record.String(), "", s.terminal.Width))
+	fmt.Fprintln(s.stdout, terminal.Fold(record.String(), "", s.terminal.Width))
 	if details && record.Event != "" {
 		fmt.Fprintln(s.stdout, record.Details())
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"stocktrading/desk/decision"
+	"stocktrading/desk/terminal"
 	"stocktrading/desk/teststate"
 	"stocktrading/lambdas/trading"
 )
@@ -27,7 +27,7 @@ func (*check) run(ctx context.Context, s session) error {
 		if !ok {
 			mark = "✗"
 		}
-		fmt.Fprintln(s.stdout, mark, decision.Fold(sentence, "  ", s.terminal.Width))
+		fmt.Fprintln(s.stdout, mark, terminal.Fold(sentence, "  ", s.terminal.Width))
 	}
 	if err := s.desk.Check(ctx, say); err != nil {
 		return err

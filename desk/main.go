@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/terminal"
 	"stocktrading/lambdas/trading"
 )
 
@@ -52,7 +53,7 @@ func main() {
 	context.AfterFunc(ctx, restore) // the second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], world{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		getenv: os.Getenv, isTerminal: decision.IsTerminal, connect: connect,
+		getenv: os.Getenv, isTerminal: terminal.Is, connect: connect,
 	}))
 }
 
@@ -81,7 +82,7 @@ func run(ctx context.Context, args []string, w world) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(w.stderr, decision.Fold(fmt.Sprintf("desk: %v", err), "", decision.Columns(w.stderr)))
+	fmt.Fprintln(w.stderr, terminal.Fold(fmt.Sprintf("desk: %v", err), "", terminal.Columns(w.stderr)))
 	switch {
 	case errors.Is(err, decision.ErrWrongUse):
 		return 2
@@ -162,7 +163,7 @@ func (w world) run(ctx context.Context, args []string) error {
 		return err
 	}
 	s.desk = decision.New(s.client, s.machine, s.who)
-	s.terminal = decision.NewTerminal(w.stdin, w.stdout, decision.Colour(w.stdout, w.getenv))
+	s.terminal = decision.NewTerminal(w.stdin, w.stdout, terminal.HasColour(w.stdout, w.getenv))
 	if err = c.run(ctx, s); errors.Is(err, decision.ErrNoExecution) && s.command == "show" {
 		return suggest(args, err)
 	}
@@ -196,6 +197,6 @@ func (s session) introduce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(s.stdout, decision.Fold(standing.String(), "", s.terminal.Width))
+	_, err = fmt.Fprintln(s.stdout, terminal.Fold(standing.String(), "", s.terminal.Width))
 	return err
 }

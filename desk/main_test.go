@@ -19,6 +19,7 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/desk/internal/sfntest"
+	"stocktrading/desk/terminal"
 )
 
 const (
@@ -520,7 +521,7 @@ func TestConnect(t *testing.T) {
 		var errs strings.Builder
 		status := run(t.Context(), nil, world{
 			stdin: strings.NewReader(""), stdout: io.Discard, stderr: &errs,
-			getenv: func(string) string { return sfntest.Machine }, isTerminal: decision.IsTerminal, connect: connect,
+			getenv: func(string) string { return sfntest.Machine }, isTerminal: terminal.Is, connect: connect,
 		})
 		if status != 1 || !strings.HasPrefix(errs.String(), test.want) {
 			t.Errorf("profile %q: status %d, stderr %q, want %q", test.profile, status, &errs, test.want)

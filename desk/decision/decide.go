@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 )
 
@@ -105,7 +106,7 @@ func (w Wait) Act(a Answer) (string, error) {
 // so beside it: the price may have moved since.
 func (w Wait) QuoteAge(now time.Time) (age string, old bool) {
 	d := now.Sub(w.Quote.QuotedAt)
-	return Span(d), d >= oldQuote
+	return timefmt.Span(d.Truncate(time.Second)), d >= oldQuote
 }
 
 const oldQuote = 10 * time.Minute

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 )
 
@@ -122,7 +123,7 @@ func (r Record) phrase() string {
 	if r.By != "" {
 		s += " by " + Person(r.By)
 	}
-	s += " at " + Clock(r.At, time.Now())
+	s += " at " + timefmt.Clock(r.At, time.Now())
 	if r.Reason != "" {
 		s += ": " + r.Reason
 	}
@@ -145,13 +146,6 @@ func (r Record) Details() string {
 // Person is the name that the ARN of a caller ends with: that of a user or of a role's
 // session. What is not an ARN is returned as it is.
 func Person(arn string) string { return arn[strings.LastIndexAny(arn, "/:")+1:] }
-
-// Clock writes a time, without the date if it is now's, such as "10:46 UTC".
-func Clock(t, now time.Time) string {
-	const day = "2006-01-02 "
-	text := t.UTC().Format(day + "15:04 UTC")
-	return strings.TrimPrefix(text, now.UTC().Format(day))
-}
 
 // Sentence makes a text begin with a capital letter and end with a full stop.
 func Sentence(text string) string {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"stocktrading/desk/terminal"
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 )
 
@@ -52,7 +54,7 @@ func (t *Terminal) table(rows [][]cell, notes map[int]string) error {
 			}
 		}
 		if note := notes[n]; note != "" {
-			b.WriteString("  " + t.paint.faint(Fold(note, "  ", t.Width-2)) + "\n")
+			b.WriteString("  " + t.paint.faint(terminal.Fold(note, "  ", t.Width-2)) + "\n")
 		}
 	}
 	return t.write(b.String())
@@ -128,7 +130,7 @@ func (t *Terminal) Log(trades []Trade, details bool) error {
 			{number: true},
 			{text: string(x.Outcome)},
 			{text: trading.OneLine(Person(x.Decision.By), 24)},
-			{text: Clock(x.At(), t.Now())},
+			{text: timefmt.Clock(x.At(), t.Now())},
 			{},
 			{text: x.Name()},
 		}
@@ -142,7 +144,7 @@ func (t *Terminal) Log(trades []Trade, details bool) error {
 			row[4].paint = t.paint.warn
 		}
 		if took := x.Took(); took > 0 {
-			row[7].text = Span(took)
+			row[7].text = timefmt.Span(took)
 		}
 		for i := range row {
 			row[i].text = cmp.Or(row[i].text, "–")

@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fatih/color"
-	"golang.org/x/term"
 
+	"stocktrading/desk/terminal"
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 )
 
@@ -35,68 +34,14 @@ type Terminal struct {
 // NewTerminal returns a terminal that reads from in and writes to out. Only one terminal
 // may read from in.
 func NewTerminal(in io.Reader, out io.Writer, colour bool) *Terminal {
-	return &Terminal{Now: time.Now, Width: Columns(out), in: lines{in: in}, out: out, paint: newPalette(colour)}
-}
-
-// Columns is how many columns the terminal has that out writes to, or 0 if it is not one.
-func Columns(out io.Writer) int {
-	if !IsTerminal(out) {
-		return 0
-	}
-	width, _, err := term.GetSize(int(out.(*os.File).Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
-}
-
-// Fold breaks a text at spaces, so that its lines have at most width columns where its words
-// allow it. Lines after the first begin with the indent. A width of 0 breaks nothing.
-func Fold(text, indent string, width int) string {
-	var b strings.Builder
-	column := 0
-	for i, word := range strings.Split(text, " ") {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case width > 0 && column+1+n > width:
-			b.WriteString("\n" + indent)
-			column = len(indent)
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
-}
-
-// IsTerminal tells whether a reader or writer is a terminal.
-func IsTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// Colour tells whether to write colours to out: to a terminal that has them, unless
-// NO_COLOR is set (https://no-color.org).
-func Colour(out io.Writer, getenv func(string) string) bool {
-	return IsTerminal(out) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	return &Terminal{Now: time.Now, Width: terminal.Columns(out), in: lines{in: in}, out: out, paint: newPalette(colour)}
 }
 
 // palette paints text, or leaves it as it is.
 type palette struct{ bold, faint, buy, sell, warn func(...any) string }
 
 func newPalette(colour bool) palette {
-	ink := func(attributes ...color.Attribute) func(...any) string {
-		c := color.New(attributes...)
-		if colour {
-			c.EnableColor()
-		} else {
-			c.DisableColor() // fatih/color goes by the standard output otherwise
-		}
-		return c.SprintFunc()
-	}
+	ink := func(attribute color.Attribute) func(...any) string { return terminal.Paint(colour, attribute) }
 	return palette{
 		bold: ink(color.Bold), faint: ink(color.Faint),
 		buy: ink(color.FgGreen), sell: ink(color.FgMagenta), warn: ink(color.FgYellow),
@@ -127,10 +72,10 @@ func recommendation(w Wait) string {
 func (t *Terminal) Tell(x Trade, details bool) error {
 	var text string
 	if act := x.Act(); act != "" {
-		text = t.paint.bold(Fold(act+".", "", t.Width)) + "\n"
+		text = t.paint.bold(terminal.Fold(act+".", "", t.Width)) + "\n"
 	}
-	if text += Fold(x.String(), "", t.Width) + "\n"; details {
-		text += t.paint.faint(Fold(x.details(), "", t.Width)) + "\n"
+	if text += terminal.Fold(x.String(), "", t.Width) + "\n"; details {
+		text += t.paint.faint(terminal.Fold(x.details(), "", t.Width)) + "\n"
 	}
 	return t.write(text)
 }
@@ -156,20 +101,20 @@ func (t *Terminal) Show(w Wait) error {
 		rows = append(rows,
 			[2]string{"Recommended", fmt.Sprintf("%s %d %s, %s in all", t.paint.side(w)(recommendation(w)), w.Quote.Qty, trading.OneLine(w.Quote.Symbol, 24), trading.Dollars(w.Quote.Total()))},
 			[2]string{"Price", price},
-			[2]string{"Quoted", age + t.paint.faint(", at "+Clock(w.Quote.QuotedAt, t.Now()))},
+			[2]string{"Quoted", age + t.paint.faint(", at "+timefmt.Clock(w.Quote.QuotedAt, t.Now()))},
 			[2]string{"Market", stakes},
 		)
 	}
 	if !w.Since.IsZero() {
-		rows = append(rows, [2]string{"Waiting", t.waiting(w) + t.paint.faint(", since "+Clock(w.Since, t.Now()))})
+		rows = append(rows, [2]string{"Waiting", t.waiting(w) + t.paint.faint(", since "+timefmt.Clock(w.Since, t.Now()))})
 	}
 	if !w.Deadline.IsZero() {
-		rows = append(rows, [2]string{"Left", t.left(w) + t.paint.faint(", until "+Clock(w.Deadline, t.Now()))})
+		rows = append(rows, [2]string{"Left", t.left(w) + t.paint.faint(", until "+timefmt.Clock(w.Deadline, t.Now()))})
 	}
 	rows = append(rows, [2]string{"Execution", w.Name()})
 	var b strings.Builder
 	for _, row := range rows {
-		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-12s", row[0])), Fold(row[1], strings.Repeat(" ", 15), t.Width))
+		fmt.Fprintf(&b, "  %s %s\n", t.paint.bold(fmt.Sprintf("%-12s", row[0])), terminal.Fold(row[1], strings.Repeat(" ", 15), t.Width))
 	}
 	return t.write(b.String())
 }
@@ -187,7 +132,7 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 	}
 	question := t.question(w)
 	for {
-		if err := t.write("\n" + Fold(question, "", t.Width)); err != nil {
+		if err := t.write("\n" + terminal.Fold(question, "", t.Width)); err != nil {
 			return Later, "", err
 		}
 		line, err := t.read(ctx)
@@ -231,7 +176,7 @@ func (t *Terminal) Confirm(ctx context.Context, w Wait, a Answer, given string) 
 	if err != nil {
 		return "", false, err
 	}
-	if err := t.write("\n" + t.paint.bold(Fold(act+".", "", t.Width)) + "\n"); err != nil {
+	if err := t.write("\n" + t.paint.bold(terminal.Fold(act+".", "", t.Width)) + "\n"); err != nil {
 		return "", false, err
 	}
 	if reason = given; reason == "" {
@@ -299,7 +244,7 @@ func (t *Terminal) read(ctx context.Context) (string, error) {
 }
 
 func (t *Terminal) writeSentence(text string) error {
-	return t.write(Fold(Sentence(text), "", t.Width) + "\n")
+	return t.write(terminal.Fold(Sentence(text), "", t.Width) + "\n")
 }
 
 func (t *Terminal) write(s string) error {
@@ -316,7 +261,7 @@ func (t *Terminal) waiting(w Wait) string {
 	if w.Since.IsZero() {
 		return "?"
 	}
-	return Span(t.Now().Sub(w.Since))
+	return timefmt.Span(t.Now().Sub(w.Since).Truncate(time.Second))
 }
 
 func (t *Terminal) left(w Wait) string {
@@ -324,28 +269,7 @@ func (t *Terminal) left(w Wait) string {
 		return "?"
 	}
 	if left := w.Deadline.Sub(t.Now()); left > 0 {
-		return Span(left)
+		return timefmt.Span(left.Truncate(time.Second))
 	}
 	return "none"
-}
-
-// Span writes a duration in its two largest units, rounded down, such as "1h5m" or "3h".
-func Span(d time.Duration) string {
-	d = max(d, 0)
-	const day = 24 * time.Hour
-	two := func(n time.Duration, unit string, rest time.Duration, smaller string) string {
-		if rest == 0 {
-			return fmt.Sprintf("%d%s", n, unit)
-		}
-		return fmt.Sprintf("%d%s%d%s", n, unit, rest, smaller)
-	}
-	switch {
-	case d >= 2*day:
-		return two(d/day, "d", d%day/time.Hour, "h")
-	case d >= time.Hour:
-		return two(d/time.Hour, "h", d%time.Hour/time.Minute, "m")
-	case d >= time.Minute:
-		return two(d/time.Minute, "m", d%time.Minute/time.Second, "s")
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,17 +140,6 @@ func TestColour(t *testing.T) {
 		if got := strings.Contains(out.String(), "\x1b["); got != colour {
 			t.Errorf("escape sequences with colour %v: %v\n%q", colour, got, out)
 		}
-	}
-	if decision.Colour(&strings.Builder{}, func(string) string { return "" }) {
-		t.Error("a buffer is no terminal")
-	}
-	file, err := os.Create(t.TempDir() + "/file")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if decision.IsTerminal(file) || decision.IsTerminal(nil) {
-		t.Error("a file is no terminal")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 	"stocktrading/stacks/asl"
 )
@@ -55,10 +56,10 @@ func view(w decision.Wait, now time.Time) waitView {
 	v.Quoted, v.Old = w.QuoteAge(now)
 	v.Stakes, v.Live = w.Quote.Market.Stakes(), w.Quote.Market == trading.LiveMarket
 	if !w.Since.IsZero() {
-		v.Waiting = decision.Span(now.Sub(w.Since))
+		v.Waiting = timefmt.Span(now.Sub(w.Since).Truncate(time.Second))
 	}
 	if !w.Deadline.IsZero() {
-		v.Left = decision.Span(w.Deadline.Sub(now))
+		v.Left = timefmt.Span(w.Deadline.Sub(now).Truncate(time.Second))
 	}
 	if w.Problem != "" {
 		return v
@@ -262,7 +263,7 @@ type tradeView struct {
 }
 
 func row(t decision.Trade, now time.Time) tradeView {
-	v := tradeView{Trade: t, Raw: decision.Execution{ARN: t.Execution}.Name(), When: decision.Clock(t.At(), now), Said: t.Decision.Reason}
+	v := tradeView{Trade: t, Raw: decision.Execution{ARN: t.Execution}.Name(), When: timefmt.Clock(t.At(), now), Said: t.Decision.Reason}
 	if t.Outcome == decision.Failed {
 		v.Said = t.Result()
 	}
@@ -390,7 +391,7 @@ func (s *Server) execution(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	v := executionView{Execution: x, Took: decision.Span(cmp.Or(x.Stopped, time.Now()).Sub(x.Started)), Visits: visits(x)}
+	v := executionView{Execution: x, Took: timefmt.Span(cmp.Or(x.Stopped, time.Now()).Sub(x.Started)), Visits: visits(x)}
 	v.show(w)
 	if report, ok := readReport(x); ok {
 		v.Report = &report

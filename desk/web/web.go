@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 	"stocktrading/stacks/asl"
 )
@@ -81,7 +82,7 @@ func newServer(host string, c Config) *Server {
 	s.desk.Progress, s.guard.used = s.progress, s.used
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
 		"line": func(text string) string { return line(text, 300) }, "lines": lines,
-		"stamp": stamp, "dollars": trading.Dollars, "person": decision.Person, "span": decision.Span,
+		"stamp": stamp, "dollars": trading.Dollars, "person": decision.Person, "span": timefmt.Span,
 	}).ParseFS(files, "templates/*.html"))
 	routes := http.NewServeMux()
 	for pattern, h := range map[string]handler{

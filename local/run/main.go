@@ -21,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"stocktrading/desk/decision"
+	"stocktrading/desk/terminal"
 	"stocktrading/desk/web"
 	"stocktrading/lambdas/trading"
 	"stocktrading/local/setup"
@@ -46,7 +47,7 @@ func main() {
 type usageError struct{ error }
 
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
-	o, err := parse(args, decision.IsTerminal(stdin), stdout, stderr)
+	o, err := parse(args, terminal.Is(stdin), stdout, stderr)
 	if err == nil {
 		err = o.run(ctx, stdin, stdout, stderr)
 	}
@@ -244,7 +245,7 @@ func (o options) trade(ctx context.Context, s *system.System, p *printer, stdin 
 			case o.Decision != "" && !errors.Is(err, decision.ErrGone): // nobody is there to answer again
 				left <- fmt.Errorf("no decision: %w", err)
 			default:
-				fmt.Fprintln(stdout, bad("No decision:"), err)
+				fmt.Fprintln(stdout, p.paint.bad("No decision:"), err)
 			}
 		})
 	}
@@ -361,22 +362,22 @@ func (o options) decide(ctx, asking context.Context, s *system.System, p *printe
 	answer, reason := decision.Answer(o.Decision), o.Reason
 	if answer == decision.Later {
 		fmt.Fprintln(stdout)
-		terminal := decision.NewTerminal(stdin, stdout, decision.Colour(stdout, os.Getenv))
-		terminal.Final = true
-		if answer, reason, err = terminal.Ask(asking, wait); asking.Err() != nil {
+		person := decision.NewTerminal(stdin, stdout, terminal.HasColour(stdout, os.Getenv))
+		person.Final = true
+		if answer, reason, err = person.Ask(asking, wait); asking.Err() != nil {
 			return nil // what ended the wait is told
 		} else if err != nil {
 			return err
 		}
 	}
 	if answer == decision.Later {
-		fmt.Fprintln(stdout, decision.Fold("Nothing was decided and nothing was traded. The run ends here, and the execution with it.", "", p.width))
+		fmt.Fprintln(stdout, terminal.Fold("Nothing was decided and nothing was traded. The run ends here, and the execution with it.", "", p.width))
 		return errLeft
 	}
 	record, err := desk.Decide(ctx, wait, answer, reason)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, decision.Fold(record.String(), "", p.width))
+	fmt.Fprintln(stdout, terminal.Fold(record.String(), "", p.width))
 	return nil
 }

@@ -6,13 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/fatih/color"
 
-	"stocktrading/desk/decision"
+	"stocktrading/desk/terminal"
+	"stocktrading/desk/timefmt"
 	"stocktrading/lambdas/trading"
 	"stocktrading/local/states"
 	"stocktrading/local/system"
@@ -29,6 +31,7 @@ type printer struct {
 	many  bool // executions: each line begins with the name of its own
 	asks  bool // a person is asked here, who sees the trade with the question
 	width int  // of a line, or 0 for any
+	paint palette
 
 	mu         sync.Mutex // held by whoever writes
 	out        io.Writer
@@ -52,10 +55,19 @@ func newPrinter(out io.Writer) *printer {
 		noticed:    make(chan struct{}, 1),
 		answered:   make(chan struct{}, 1),
 		ended:      make(chan bool, 1),
-		width:      decision.Columns(out),
+		width:      terminal.Columns(out),
 		out:        out,
+		paint:      newPalette(terminal.HasColour(out, os.Getenv)),
 		executions: map[string]*progress{},
 	}
+}
+
+// palette paints text, or leaves it as it is.
+type palette struct{ good, bad, note, faint func(...any) string }
+
+func newPalette(colour bool) palette {
+	ink := func(attribute color.Attribute) func(...any) string { return terminal.Paint(colour, attribute) }
+	return palette{good: ink(color.FgGreen), bad: ink(color.FgRed), note: ink(color.FgCyan), faint: ink(color.Faint)}
 }
 
 // hold keeps everything from being printed but what the caller writes, until it releases
@@ -73,18 +85,11 @@ func report[T any](c chan T, value T) {
 	}
 }
 
-var (
-	good  = color.New(color.FgGreen).SprintFunc()
-	bad   = color.New(color.FgRed).SprintFunc()
-	note  = color.New(color.FgCyan).SprintFunc()
-	faint = color.New(color.Faint).SprintFunc()
-)
-
 // print writes a line, with the execution's name before it where there are many.
 func (p *printer) print(executionARN, line string) {
 	if p.many {
 		name := trading.OneLine(executionARN[strings.LastIndex(executionARN, ":")+1:], nameColumns)
-		line = faint(fmt.Sprintf("%-*s", nameColumns, name)) + "  " + line
+		line = p.paint.faint(fmt.Sprintf("%-*s", nameColumns, name)) + "  " + line
 	}
 	fmt.Fprintln(p.out, line)
 }
@@ -105,28 +110,22 @@ func (p *printer) step(executionARN, mark, name string, took time.Duration, text
 			limit -= nameColumns + 2
 		}
 	}
-	p.print(executionARN, strings.TrimRight(fmt.Sprintf("%s %-33s %s  %s", mark, name, faint(fmt.Sprintf("%8s", short(took))), trading.OneLine(text, max(limit, 1))), " "))
+	duration := ""
+	if took != untimed {
+		duration = timefmt.Span(took)
+	}
+	p.print(executionARN, strings.TrimRight(fmt.Sprintf("%s %-33s %s  %s", mark, name, p.paint.faint(fmt.Sprintf("%8s", duration)), trading.OneLine(text, max(limit, 1))), " "))
 }
 
 // problem writes what went wrong, in full and broken at spaces.
 func (p *printer) problem(executionARN, text string) {
 	if text != "" {
-		p.print(executionARN, "    "+decision.Fold(text, "    ", p.width))
+		p.print(executionARN, "    "+terminal.Fold(text, "    ", p.width))
 	}
 }
 
-// untimed is the time of what has none to show.
+// untimed is a duration that is not shown.
 const untimed time.Duration = -1
-
-func short(d time.Duration) string {
-	if d == untimed {
-		return ""
-	}
-	if d < 10*time.Second {
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return d.Round(100 * time.Millisecond).String()
-}
 
 // event shows an event of an execution's history.
 func (p *printer) event(executionARN string, e states.HistoryEvent) {
@@ -144,43 +143,43 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 	switch {
 	case strings.HasSuffix(e.Type, "StateEntered"):
 		if x.choice != "" {
-			p.step(executionARN, good("✓"), x.choice, took, "→ "+e.Details.Name)
+			p.step(executionARN, p.paint.good("✓"), x.choice, took, "→ "+e.Details.Name)
 			x.choice = ""
 		}
 		x.state, x.entered = e.Details.Name, e.Timestamp.Time
 		if e.Type == "FailStateEntered" {
-			p.step(executionARN, bad("✗"), e.Details.Name, untimed, "")
+			p.step(executionARN, p.paint.bad("✗"), e.Details.Name, untimed, "")
 		}
 	case e.Type == "ChoiceStateExited": // shown with the state that it chose
 		x.choice = e.Details.Name
 	case strings.HasSuffix(e.Type, "StateExited"):
 		if x.failed {
-			p.step(executionARN, note("↪"), e.Details.Name, took, "caught")
+			p.step(executionARN, p.paint.note("↪"), e.Details.Name, took, "caught")
 		} else {
-			p.step(executionARN, good("✓"), e.Details.Name, took, cmp.Or(x.output, e.Details.Output))
+			p.step(executionARN, p.paint.good("✓"), e.Details.Name, took, cmp.Or(x.output, e.Details.Output))
 		}
 		x.output, x.failed = "", false
 	case e.Type == "LambdaFunctionSucceeded", e.Type == "TaskSucceeded":
 		x.output, x.failed = e.Details.Output, false
 	case e.Type == "TaskSubmitted":
-		p.step(executionARN, note("…"), x.state, untimed, "waits for a decision")
+		p.step(executionARN, p.paint.note("…"), x.state, untimed, "waits for a decision")
 		report(p.waiting, struct{}{})
 	case e.Type == "LambdaFunctionFailed", e.Type == "LambdaFunctionTimedOut", e.Type == "TaskFailed", e.Type == "TaskTimedOut":
 		x.failed = true
-		p.step(executionARN, bad("!"), trading.OneLine(e.Details.Error, 100), took, "")
+		p.step(executionARN, p.paint.bad("!"), trading.OneLine(e.Details.Error, 100), took, "")
 		p.problem(executionARN, trading.OneLine(e.Details.Cause, maxText))
 	case endings[e.Type] != "":
-		paint := bad
+		paint := p.paint.bad
 		if e.Type == "ExecutionSucceeded" {
-			paint = good
+			paint = p.paint.good
 		}
-		text := paint("Execution "+endings[e.Type]) + " after " + short(e.Timestamp.Sub(x.started))
+		text := paint("Execution "+endings[e.Type]) + " after " + timefmt.Span(e.Timestamp.Sub(x.started))
 		p.print(executionARN, text)
 		if e.Details.Error != "" {
 			p.problem(executionARN, trading.OneLine(e.Details.Error, 100)+": "+trading.OneLine(e.Details.Cause, 1000))
 		}
 		if p.address != "" {
-			fmt.Fprintln(p.out, faint("The desk in your browser: "+p.address))
+			fmt.Fprintln(p.out, p.paint.faint("The desk in your browser: "+p.address))
 		}
 		delete(p.executions, executionARN)
 		report(p.ended, e.Type == "ExecutionSucceeded")
@@ -217,9 +216,9 @@ func (p *printer) notification(n system.Notification) {
 	default:
 		text = indentJSON(text)
 	}
-	p.print(execution, note("✉ "+trading.OneLine(n.Subject, 100)))
+	p.print(execution, p.paint.note("✉ "+trading.OneLine(n.Subject, 100)))
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
-		p.print(execution, strings.TrimRight("    "+faint(decision.Fold(trading.OneLine(line, maxText), "    ", p.width)), " "))
+		p.print(execution, strings.TrimRight("    "+p.paint.faint(terminal.Fold(trading.OneLine(line, maxText), "    ", p.width)), " "))
 	}
 	if notice {
 		report(p.noticed, struct{}{})

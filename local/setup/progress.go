@@ -9,7 +9,9 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
+
+	"stocktrading/desk/terminal"
+	"stocktrading/desk/timefmt"
 )
 
 const (
@@ -47,11 +49,7 @@ type Step struct {
 // NewProgress shows steps on w. On a terminal the running steps have a line each. On anything else, or if NO_COLOR is
 // set, there are plain lines: one when a step starts, one every ten seconds, one at its end.
 func NewProgress(w io.Writer) *Progress {
-	f, ok := w.(*os.File)
-	return &Progress{
-		out:  w,
-		live: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
-	}
+	return &Progress{out: w, live: terminal.HasColour(w, os.Getenv)}
 }
 
 // Step starts a step. The hint says why it takes long; it is empty for a step that usually does not.
@@ -79,7 +77,7 @@ func (s *Step) Done(err error) {
 	if err != nil {
 		last = "failed after"
 	}
-	last = fmt.Sprintf("%s: %s %s\n", s.title, last, seconds(time.Since(s.began)))
+	last = fmt.Sprintf("%s: %s %s\n", s.title, last, timefmt.Span(time.Since(s.began)))
 	if s.bar != nil {
 		s.bar.Abort(true)
 		if p.visible--; p.visible == 0 {
@@ -195,7 +193,7 @@ func (s *Step) now(separator string) string {
 	case s.total > 0:
 		text = fmt.Sprintf("%d of %d packages%s", s.done, s.total, separator)
 	}
-	return text + seconds(time.Since(s.began))
+	return text + timefmt.Span(time.Since(s.began))
 }
 
 // addBar gives the step a line on the terminal: with a bar as soon as it is known how much there is to do.
@@ -218,15 +216,4 @@ func (s *Step) addBar() {
 		mpb.PrependDecorators(decor.Name(s.title)),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return s.now("  ") })),
 	)
-}
-
-func seconds(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	default:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	}
 }

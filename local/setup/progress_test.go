@@ -34,7 +34,7 @@ func TestProgressPlain(t *testing.T) {
 			s := p.Step("Working", "slow")
 			time.Sleep(400 * time.Millisecond)
 			s.Done(nil)
-		}, []string{"Working: slow", "Working: done in 0.4 s"}},
+		}, []string{"Working: slow", "Working: done in 400ms"}},
 		{"quick failure", func(p *Progress) {
 			p.Step("Working", "slow").Done(errors.New("broken"))
 		}, nil},
@@ -42,20 +42,20 @@ func TestProgressPlain(t *testing.T) {
 			s := p.Step("Working", "")
 			time.Sleep(1250 * time.Millisecond)
 			s.Done(nil)
-		}, []string{"Working", "Working: done in 1.2 s"}},
+		}, []string{"Working", "Working: done in 1.2s"}},
 		{"long", func(p *Progress) {
 			s := p.Step("Working", "it takes long")
 			time.Sleep(85 * time.Second)
 			s.Done(nil)
 		}, []string{
-			"Working: it takes long", "Working: 10 s", "Working: 20 s", "Working: 30 s", "Working: 40 s", "Working: 50 s",
-			"Working: 1 min 0 s", "Working: 1 min 10 s", "Working: 1 min 20 s", "Working: done in 1 min 25 s",
+			"Working: it takes long", "Working: 10s", "Working: 20s", "Working: 30s", "Working: 40s", "Working: 50s",
+			"Working: 1m", "Working: 1m10s", "Working: 1m20s", "Working: done in 1m25s",
 		}},
 		{"failure", func(p *Progress) {
 			s := p.Step("Working", "")
 			time.Sleep(2 * time.Second)
 			s.Done(errors.New("broken"))
-		}, []string{"Working", "Working: failed after 2.0 s"}},
+		}, []string{"Working", "Working: failed after 2s"}},
 		{"waiting from the start", func(p *Progress) {
 			s := p.Step("Working", "slow")
 			s.note("waiting for another build")
@@ -63,7 +63,7 @@ func TestProgressPlain(t *testing.T) {
 			s.note("")
 			time.Sleep(10 * time.Second)
 			s.Done(nil)
-		}, []string{"Working: slow", "Working: waiting for another build, 0.1 s", "Working: waiting for another build, 10 s", "Working: 20 s", "Working: done in 22 s"}},
+		}, []string{"Working: slow", "Working: waiting for another build, 100ms", "Working: waiting for another build, 10s", "Working: 20s", "Working: done in 22s"}},
 		{"waiting later", func(p *Progress) {
 			s := p.Step("Working", "")
 			time.Sleep(3 * time.Second)
@@ -71,7 +71,7 @@ func TestProgressPlain(t *testing.T) {
 			time.Sleep(time.Second)
 			s.note("")
 			s.Done(nil)
-		}, []string{"Working", "Working: waiting for another build, 3.0 s", "Working: done in 4.0 s"}},
+		}, []string{"Working", "Working: waiting for another build, 3s", "Working: done in 4s"}},
 		{"counted", func(p *Progress) {
 			s := p.Step("Compiling", "slow")
 			time.Sleep(5 * time.Second)
@@ -79,7 +79,7 @@ func TestProgressPlain(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			s.count(89, 89)
 			s.Done(nil)
-		}, []string{"Compiling: slow", "Compiling: 3 of 89 packages, 10 s", "Compiling: done in 11 s"}},
+		}, []string{"Compiling: slow", "Compiling: 3 of 89 packages, 10s", "Compiling: done in 11s"}},
 		{"two at once", func(p *Progress) {
 			a := p.Step("Compiling", "")
 			time.Sleep(100 * time.Millisecond)
@@ -88,7 +88,7 @@ func TestProgressPlain(t *testing.T) {
 			a.Done(nil)
 			time.Sleep(time.Second)
 			b.Done(nil)
-		}, []string{"Compiling", "Installing", "Compiling: done in 5.1 s", "Installing: done in 6.0 s"}},
+		}, []string{"Compiling", "Installing", "Compiling: done in 5.1s", "Installing: done in 6s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,9 +142,9 @@ func TestProgressLive(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"Compiling the functions  4.8 s",
-		"Installing the npm packages  waiting for another installation  10 min 4 s",
-		"Compiling the functions ▕███████           ▏ 120 of 321 packages  10 min 4 s",
+		"Compiling the functions  4.7s",
+		"Installing the npm packages  waiting for another installation  10m4s",
+		"Compiling the functions ▕███████           ▏ 120 of 321 packages  10m4s",
 	} {
 		if !shown[want] {
 			t.Errorf("%q is not shown", want)
@@ -153,8 +153,8 @@ func TestProgressLive(t *testing.T) {
 	want := []string{
 		"Compiling the functions: about two minutes the first time",
 		"Installing the npm packages: once for each package-lock.json",
-		"Installing the npm packages: done in 10 min 5 s",
-		"Compiling the functions: failed after 10 min 6 s",
+		"Installing the npm packages: done in 10m5s",
+		"Compiling the functions: failed after 10m6s",
 		"what comes next",
 	}
 	if diff := cmp.Diff(want, stay); diff != "" || !strings.HasSuffix(out.String(), "next\n") {
