@@ -168,7 +168,7 @@ func (r *run) intrude(ctx context.Context, x *execution, f fault) {
 	x.did(f)
 }
 
-// forge makes a token that is none.
+// forge makes a token that was never given out.
 func forge(token string, number int) string {
 	switch number % 4 {
 	case 0:

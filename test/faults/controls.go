@@ -4,6 +4,7 @@ import (
 	crand "crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +67,8 @@ var controls = []*control{
 		drains:   true,
 		template: func(template map[string]any) error {
 			return edit(template, "AWS::Lambda::EventSourceMapping", func(p map[string]any) error {
-				return remove(p, "FunctionResponseTypes")
+				delete(p, "FunctionResponseTypes")
+				return nil
 			})
 		},
 	},
@@ -173,38 +175,23 @@ func edit(template map[string]any, typ string, change func(properties map[string
 	return fmt.Errorf("there is no %s", typ)
 }
 
-func remove(properties map[string]any, name string) error {
-	if _, ok := properties[name]; !ok {
-		return fmt.Errorf("there is no %s", name)
-	}
-	delete(properties, name)
-	return nil
-}
-
 // editStates changes the states of the definition.
 func editStates(change func(all map[string]map[string]any) error) func(template map[string]any) error {
 	return func(template map[string]any) error {
 		return edit(template, "AWS::StepFunctions::StateMachine", func(p map[string]any) error {
 			text, _ := p["DefinitionString"].(string)
-			var definition map[string]json.RawMessage
-			if err := json.Unmarshal([]byte(text), &definition); err != nil {
+			var states struct {
+				StartAt string
+				States  map[string]map[string]any
+			}
+			var definition map[string]any
+			if err := errors.Join(json.Unmarshal([]byte(text), &states), json.Unmarshal([]byte(text), &definition)); err != nil {
 				return fmt.Errorf("read definition: %w", err)
 			}
-			var all map[string]map[string]any
-			err := json.Unmarshal(definition["States"], &all)
-			if err != nil {
-				return fmt.Errorf("read states: %w", err)
-			}
-			if err := change(all); err != nil {
+			if err := change(states.States); err != nil {
 				return err
 			}
-			var startAt string
-			if err := json.Unmarshal(definition["StartAt"], &startAt); err != nil {
-				return fmt.Errorf("read StartAt: %w", err)
-			}
-			if definition["States"], err = json.Marshal(reachable(all, startAt)); err != nil {
-				return fmt.Errorf("write states: %w", err)
-			}
+			definition["States"] = reachable(states.States, states.StartAt)
 			changed, err := json.Marshal(definition)
 			if err != nil {
 				return fmt.Errorf("write definition: %w", err)
@@ -218,24 +205,25 @@ func editStates(change func(all map[string]map[string]any) error) func(template 
 // reachable returns the states that a definition's start leads to; the interpreter takes no others.
 func reachable(all map[string]map[string]any, startAt string) map[string]map[string]any {
 	found := map[string]map[string]any{}
-	var visit func(place any)
-	visit = func(place any) {
-		switch place := place.(type) {
-		case []any: // Choices, Catch
-			for _, one := range place {
-				visit(one)
+	var follow func(value any)
+	follow = func(value any) {
+		switch value := value.(type) {
+		case []any:
+			for _, one := range value {
+				follow(one)
 			}
 		case map[string]any:
-			for key, value := range place {
-				if name, ok := value.(string); ok && (key == "Next" || key == "Default") && found[name] == nil {
+			for key, inside := range value {
+				name, ok := inside.(string)
+				if !ok {
+					follow(inside)
+				} else if (key == "Next" || key == "Default") && found[name] == nil {
 					found[name] = all[name]
-					visit(all[name])
+					follow(all[name])
 				}
 			}
-			visit(place["Choices"])
-			visit(place["Catch"])
 		}
 	}
-	visit(map[string]any{"Next": startAt})
+	follow(map[string]any{"Next": startAt})
 	return found
 }

@@ -277,7 +277,7 @@ func delay(body []byte) []byte {
 
 // malformed are messages that no state machine sends.
 var malformed = []string{
-	`no JSON`,
+	`not JSON`,
 	`null`,
 	`[]`,
 	`"text"`,

@@ -131,7 +131,7 @@ func TestCounters(t *testing.T) {
 		{"a report of no trade", func(_ *run, x *execution) { x.reports[0] = expiry }, map[counter]int{untrue: 1}},
 		{"a report of another trade", func(_ *run, x *execution) { x.trades = map[trade]int{{ID: "17", Side: "buy", Qty: "6"}: 1} }, map[counter]int{untrue: 1}},
 		{"a report of a trade that was not made", func(_ *run, x *execution) { clear(x.trades) }, map[counter]int{untrue: 1}},
-		{"a report that is none", func(_ *run, x *execution) { x.reports[0] = `{}` }, map[counter]int{untrue: 1}},
+		{"a report without an outcome", func(_ *run, x *execution) { x.reports[0] = `{}` }, map[counter]int{untrue: 1}},
 		{"a failure after a report of success", func(_ *run, x *execution) { x.end.status = states.StatusFailed }, map[counter]int{untrue: 1}},
 		{"no report", func(_ *run, x *execution) { x.reports = nil }, map[counter]int{unreported: 1}},
 		{"no report without the trade", func(_ *run, x *execution) {

@@ -286,10 +286,20 @@ func (r *run) runAll(ctx context.Context, progress io.Writer) error {
 	var ended atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
-	stop := every(10*time.Second, func(since time.Duration) {
-		fmt.Fprintf(progress, "%d of %d executions have ended, after %s\n", ended.Load(), len(r.executions), since.Round(time.Second))
-	})
-	defer stop()
+	began, done := time.Now(), make(chan struct{})
+	defer close(done)
+	go func() {
+		ticker := time.NewTicker(10 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				fmt.Fprintf(progress, "%d of %d executions have ended, after %s\n", ended.Load(), len(r.executions), time.Since(began).Round(time.Second))
+			case <-done:
+				return
+			}
+		}
+	}()
 	for _, x := range r.executions {
 		group.Go(func() error {
 			if err := r.execute(ctx, x); err != nil {
@@ -302,27 +312,6 @@ func (r *run) runAll(ctx context.Context, progress io.Writer) error {
 	return group.Wait()
 }
 
-// every calls a function at intervals until it is stopped.
-func every(interval time.Duration, f func(since time.Duration)) (stop func()) {
-	began, ticker, done := time.Now(), time.NewTicker(interval), make(chan struct{})
-	var ending sync.WaitGroup
-	ending.Go(func() {
-		for {
-			select {
-			case <-ticker.C:
-				f(time.Since(began))
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() {
-		ticker.Stop()
-		close(done)
-		ending.Wait()
-	}
-}
-
 // execute runs one execution to its end.
 func (r *run) execute(ctx context.Context, x *execution) error {
 	input := fmt.Sprintf(`{"symbol":%q,"qty":%d}`, x.symbol, x.qty())
@@ -330,21 +319,16 @@ func (r *run) execute(ctx context.Context, x *execution) error {
 	if err != nil {
 		return err
 	}
+	if err := r.await(ctx, x.waiting, x.ended); err != nil {
+		return err
+	}
 	select {
 	case <-x.waiting:
 		r.answer(ctx, x, arn)
-	case <-x.ended:
-	case <-r.system.Engine().Done():
-		return r.system.Engine().Err()
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
 	}
-	select {
-	case <-x.ended:
-	case <-r.system.Engine().Done():
-		return r.system.Engine().Err()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := r.await(ctx, x.ended, nil); err != nil {
+		return err
 	}
 	if x.end, err = r.readEnd(x, arn); err != nil || !x.end.asked || x.group.control != nil {
 		return err
@@ -353,6 +337,19 @@ func (r *run) execute(ctx context.Context, x *execution) error {
 	select {
 	case <-x.noticed:
 	case <-time.After(patience):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// await waits for either of two events.
+func (r *run) await(ctx context.Context, event, other <-chan struct{}) error {
+	select {
+	case <-event:
+	case <-other:
+	case <-r.system.Engine().Done():
+		return r.system.Engine().Err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
