@@ -169,9 +169,9 @@ func (l *local) run(_ context.Context, task states.Task) (json.RawMessage, error
 	failure := l.running.failures[task.State]
 	if task.Token != "" {
 		if failure != "" {
-			return nil, l.engine.SendTaskFailure(states.SendTaskFailureInput{TaskToken: task.Token, Error: failure, Cause: cause})
+			return nil, l.engine.SendTaskFailure(&sfn.SendTaskFailureInput{TaskToken: &task.Token, Error: &failure, Cause: aws.String(cause)})
 		}
-		return nil, l.engine.SendTaskSuccess(states.SendTaskSuccessInput{TaskToken: task.Token, Output: aws.String(trade)})
+		return nil, l.engine.SendTaskSuccess(&sfn.SendTaskSuccessInput{TaskToken: &task.Token, Output: aws.String(trade)})
 	}
 	if failure != "" {
 		return nil, &states.Error{Name: failure, Cause: cause}
@@ -234,7 +234,7 @@ func (l *local) steps(ctx context.Context) ([]step, error) {
 	if _, err := l.engine.Wait(ctx, arn); err != nil {
 		return nil, err
 	}
-	out, err := l.engine.GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn, MaxResults: 1000})
+	out, err := l.engine.GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn, MaxResults: 1000})
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (i *interpreter) TestState(ctx context.Context, in *sfn.TestStateInput, _ .
 	if err != nil {
 		return nil, err
 	}
-	h, err := i.engine.GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn})
+	h, err := i.engine.GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +126,9 @@ func newInterpreter(t *testing.T) *interpreter {
 			mock := i.asked[len(i.asked)-1].Mock // which the states behind the one that is asked for get, too
 			switch failure := mock.ErrorOutput; {
 			case task.Token != "" && failure != nil:
-				return nil, i.engine.SendTaskFailure(states.SendTaskFailureInput{TaskToken: task.Token, Error: *failure.Error, Cause: *failure.Cause})
+				return nil, i.engine.SendTaskFailure(&sfn.SendTaskFailureInput{TaskToken: &task.Token, Error: failure.Error, Cause: failure.Cause})
 			case task.Token != "":
-				return nil, i.engine.SendTaskSuccess(states.SendTaskSuccessInput{TaskToken: task.Token, Output: mock.Result})
+				return nil, i.engine.SendTaskSuccess(&sfn.SendTaskSuccessInput{TaskToken: &task.Token, Output: mock.Result})
 			case failure != nil:
 				return nil, &states.Error{Name: *failure.Error, Cause: *failure.Cause}
 			}

@@ -10,12 +10,22 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 )
 
 const waitForToken = `"Parameters":{"QueueUrl":"q","MessageBody":{"TaskToken.$":"$$.Task.Token"}},`
 
-func success(token string) SendTaskSuccessInput {
-	return SendTaskSuccessInput{TaskToken: token, Output: ptr(`1`)}
+func success(token, output string) *sfn.SendTaskSuccessInput {
+	return &sfn.SendTaskSuccessInput{TaskToken: &token, Output: &output}
+}
+
+func failure(token, name, cause string) *sfn.SendTaskFailureInput {
+	return &sfn.SendTaskFailureInput{TaskToken: &token, Error: &name, Cause: &cause}
+}
+
+func heartbeat(token string) *sfn.SendTaskHeartbeatInput {
+	return &sfn.SendTaskHeartbeatInput{TaskToken: &token}
 }
 
 func TestAnswers(t *testing.T) {
@@ -23,72 +33,50 @@ func TestAnswers(t *testing.T) {
 	tokens := make(sender, 1)
 	e := share(t, "wait-caught", tokens.run)
 	long := func(n int) string { return strings.Repeat("é", n) }
+	succeed := func(output string) func(string) error {
+		return func(token string) error { return e.SendTaskSuccess(success(token, output)) }
+	}
+	fail := func(name, cause string) func(string) error {
+		return func(token string) error { return e.SendTaskFailure(failure(token, name, cause)) }
+	}
 	tests := []struct {
 		name   string
 		send   func(token string) error
 		want   string // error code
 		output string // of the execution, if the answer was taken
 	}{
-		{"success", func(s string) error { return e.SendTaskSuccess(success(s)) }, "", `1`},
-		{"success without output", func(s string) error { return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s}) }, "ValidationException", ""},
-		{"success with text", func(s string) error {
-			return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s, Output: ptr("yes")})
-		}, "InvalidOutput", ""},
-		{"success with too much", func(s string) error {
-			return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: s, Output: ptr(`"` + long(maxData/2) + `"`)})
-		}, "InvalidOutput", ""},
-		{"failure", func(s string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: "E", Cause: "c"})
-		}, "", `{"Error":"E","Cause":"c"}`},
-		{"failure without a name", func(s string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s})
-		}, "", `{"Error":null,"Cause":null}`}, // as AWS answers it
-		{"failure with the longest texts", func(s string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: long(256), Cause: long(32768)})
-		}, "", `{"Error":"` + long(256) + `","Cause":"` + long(32768) + `"}`},
-		{"failure with too long a name", func(s string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Error: long(257)})
-		}, "ValidationException", ""},
-		{"failure with too long a cause", func(s string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: s, Cause: long(32769)})
-		}, "ValidationException", ""},
-		{"no token", func(string) error { return e.SendTaskSuccess(success("")) }, "ValidationException", ""},
-		{"unknown token", func(s string) error { return e.SendTaskSuccess(success(s + "x")) }, "InvalidToken", ""},
-		{"heartbeat of an unknown token", func(s string) error {
-			return e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: "x"})
-		}, "InvalidToken", ""},
+		{"success", succeed(`1`), "", `1`},
+		{"success without output", func(s string) error { return e.SendTaskSuccess(&sfn.SendTaskSuccessInput{TaskToken: &s}) }, "ValidationException", ""},
+		{"success with text", succeed("yes"), "InvalidOutput", ""},
+		{"success with too much", succeed(`"` + long(maxData/2) + `"`), "InvalidOutput", ""},
+		{"failure", fail("E", "c"), "", `{"Error":"E","Cause":"c"}`},
+		{"failure without a name", fail("", ""), "", `{"Error":null,"Cause":null}`}, // as AWS answers it
+		{"failure with the longest texts", fail(long(256), long(32768)), "", `{"Error":"` + long(256) + `","Cause":"` + long(32768) + `"}`},
+		{"failure with too long a name", fail(long(257), ""), "ValidationException", ""},
+		{"failure with too long a cause", fail("", long(32769)), "ValidationException", ""},
+		{"no token", func(string) error { return e.SendTaskSuccess(success("", `1`)) }, "ValidationException", ""},
+		{"unknown token", func(s string) error { return e.SendTaskSuccess(success(s+"x", `1`)) }, "InvalidToken", ""},
+		{"heartbeat of an unknown token", func(string) error { return e.SendTaskHeartbeat(heartbeat("x")) }, "InvalidToken", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			arn := begin(t, e, `{}`)
 			token := <-tokens
-			if err := e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}); err != nil {
-				t.Errorf("heartbeat: %v", err)
-			}
+			ok(t, e.SendTaskHeartbeat(heartbeat(token)))
 			err := test.send(token)
-			if code(err) != test.want {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
+			wantCode(t, "answer", err, test.want)
 			if err != nil && strings.Contains(err.Error(), token) {
 				t.Errorf("the error has the token in it: %v", err)
 			}
 			if test.want != "" { // which leaves the task open
-				if err := e.SendTaskFailure(SendTaskFailureInput{TaskToken: token, Error: "Enough"}); err != nil {
-					t.Fatal(err)
-				}
+				ok(t, e.SendTaskFailure(failure(token, "Enough", "")))
 			}
 			if x := await(t, e, arn); test.output != "" && x.Output != test.output {
 				t.Errorf("output %s, want %s", x.Output, test.output)
 			}
-			for name, send := range map[string]func() error{
-				"success":   func() error { return e.SendTaskSuccess(success(token)) },
-				"failure":   func() error { return e.SendTaskFailure(SendTaskFailureInput{TaskToken: token}) },
-				"heartbeat": func() error { return e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}) },
-			} {
-				if err := send(); code(err) != "TaskTimedOut" {
-					t.Errorf("a late %s got %v, want TaskTimedOut", name, err)
-				}
-			}
+			wantCode(t, "a late success", e.SendTaskSuccess(success(token, `1`)), "TaskTimedOut")
+			wantCode(t, "a late failure", e.SendTaskFailure(failure(token, "", "")), "TaskTimedOut")
+			wantCode(t, "a late heartbeat", e.SendTaskHeartbeat(heartbeat(token)), "TaskTimedOut")
 		})
 	}
 }
@@ -100,22 +88,14 @@ func TestTokenOfAnotherAttempt(t *testing.T) {
 	e := share(t, "wait-retried", tokens.run)
 	arn := begin(t, e, `{}`)
 	first := <-tokens
-	if err := e.SendTaskFailure(SendTaskFailureInput{TaskToken: first}); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, e.SendTaskFailure(failure(first, "", "")))
 	second := <-tokens
 	if first == second {
 		t.Error("both attempts have the same token")
 	}
-	if err := e.SendTaskSuccess(success(first)); code(err) != "TaskTimedOut" {
-		t.Errorf("the first token got %v", err)
-	}
-	if err := e.SendTaskSuccess(success(second)); err != nil {
-		t.Error(err)
-	}
-	if x := await(t, e, arn); x.Status != StatusSucceeded {
-		t.Errorf("got %+v", x)
-	}
+	wantCode(t, "the first token", e.SendTaskSuccess(success(first, `1`)), "TaskTimedOut")
+	ok(t, e.SendTaskSuccess(success(second, `1`)))
+	wantSuccess(t, await(t, e, arn))
 }
 
 func TestOneAnswerWins(t *testing.T) {
@@ -129,8 +109,7 @@ func TestOneAnswerWins(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
-				in := SendTaskSuccessInput{TaskToken: token, Output: ptr(fmt.Sprint(i))}
-				switch err := e.SendTaskSuccess(in); code(err) {
+				switch err := e.SendTaskSuccess(success(token, fmt.Sprint(i))); code(err) {
 				case "":
 					taken.Add(1)
 				case "TaskTimedOut":
@@ -165,7 +144,7 @@ func TestAnswersAgainstTheTimeout(t *testing.T) {
 		i++
 		all.Go(func() {
 			time.Sleep(delay)
-			err := e.SendTaskSuccess(success(token))
+			err := e.SendTaskSuccess(success(token, `1`))
 			x := await(t, e, arn)
 			switch {
 			case err == nil && x.Status != StatusSucceeded:
@@ -188,14 +167,10 @@ func TestAnswerWhileSending(t *testing.T) {
 		return nil, ctx.Err()
 	})
 	arn := begin(t, e, `{}`)
-	if err := e.SendTaskSuccess(success(<-tokens)); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, e.SendTaskSuccess(success(<-tokens, `1`)))
 	x := await(t, e, arn)
 	close(sent)
-	if x.Status != StatusSucceeded {
-		t.Errorf("got %+v", x)
-	}
+	wantSuccess(t, x)
 }
 
 func TestSendingFails(t *testing.T) {
@@ -207,9 +182,7 @@ func TestSendingFails(t *testing.T) {
 	})
 	x := await(t, e, begin(t, e, `{}`))
 	wantFailure(t, x, "SQS.QueueDoesNotExistException")
-	if err := e.SendTaskSuccess(success(<-tokens)); code(err) != "TaskTimedOut" {
-		t.Errorf("an answer afterwards got %v", err)
-	}
+	wantCode(t, "an answer afterwards", e.SendTaskSuccess(success(<-tokens, `1`)), "TaskTimedOut")
 }
 
 func TestStop(t *testing.T) {
@@ -224,10 +197,7 @@ func TestStop(t *testing.T) {
 	})
 	arn := begin(t, e, `{}`)
 	token := <-tokens
-	out, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn, Error: "Enough", Cause: "changed my mind"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must(e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn, Error: ptr("Enough"), Cause: ptr("changed my mind")}))(t)
 	<-ended
 	x := await(t, e, arn)
 	if x.Status != StatusAborted || x.Error != "Enough" || x.Cause != "changed my mind" || x.StopDate != out.StopDate {
@@ -237,10 +207,8 @@ func TestStop(t *testing.T) {
 	if last := events[len(events)-1]; last.Type != "ExecutionAborted" || last.Details.Error != "Enough" || last.PreviousID != 0 {
 		t.Errorf("last event %+v", last)
 	}
-	if err := e.SendTaskSuccess(success(token)); code(err) != "TaskTimedOut" {
-		t.Errorf("a late answer got %v", err)
-	}
-	again, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn, Error: "Again"})
+	wantCode(t, "a late answer", e.SendTaskSuccess(success(token, `1`)), "TaskTimedOut")
+	again, err := e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn, Error: ptr("Again")})
 	if err != nil || again != out || await(t, e, arn).Error != "Enough" {
 		t.Errorf("stopped again: %+v, %v", again, err)
 	}
@@ -256,9 +224,7 @@ func TestStopBetweenAttempts(t *testing.T) {
 	})
 	arn := begin(t, e, `{}`)
 	eventually(t, func() bool { return len(history(t, e, arn)) == 5 })
-	if _, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn}); err != nil {
-		t.Fatal(err)
-	}
+	must(e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn}))(t)
 	second := begin(t, e, `{}`) // while it comes to its attempt, the first has every chance of another
 	eventually(t, func() bool { return len(history(t, e, second)) == 5 })
 	if n := attempts.Load(); n != 2 {
@@ -280,16 +246,14 @@ func TestManyWaitAtOnce(t *testing.T) {
 	for range executions {
 		token := <-tokens
 		all.Go(func() {
-			if err := e.SendTaskSuccess(success(token)); err != nil {
+			if err := e.SendTaskSuccess(success(token, `1`)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
 	for _, arn := range arns {
-		if x := await(t, e, arn); x.Status != StatusSucceeded {
-			t.Errorf("got %+v", x)
-		}
+		wantSuccess(t, await(t, e, arn))
 	}
 	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
@@ -307,18 +271,13 @@ func TestInterruptLeavesNodeAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond)
-	if x := await(t, e, begin(t, e, `{}`)); x.Status != StatusSucceeded {
-		t.Errorf("got %+v", x)
-	}
+	wantSuccess(t, await(t, e, begin(t, e, `{}`)))
 }
 
 func TestNodeDies(t *testing.T) {
 	t.Parallel()
 	tokens := make(sender, 2)
-	e, err := Start(t.Context(), config(oneTask(wait, waitForToken+catchAll), tokens.run))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := must(Start(t.Context(), config(oneTask(wait, waitForToken+catchAll), tokens.run)))(t)
 	one, two := begin(t, e, `{}`), begin(t, e, `{}`)
 	token := <-tokens
 	if err := e.Err(); err != nil {
@@ -337,16 +296,10 @@ func TestNodeDies(t *testing.T) {
 		t.Error("no error after its death")
 	}
 	_, startErr := e.StartExecution("", nil)
-	for name, err := range map[string]error{
-		"StartExecution":    startErr,
-		"SendTaskSuccess":   e.SendTaskSuccess(success(token)),
-		"SendTaskFailure":   e.SendTaskFailure(SendTaskFailureInput{TaskToken: token}),
-		"SendTaskHeartbeat": e.SendTaskHeartbeat(SendTaskHeartbeatInput{TaskToken: token}),
-	} {
-		if code(err) != "InternalFailure" {
-			t.Errorf("%s: %v, want InternalFailure", name, err)
-		}
-	}
+	wantCode(t, "StartExecution", startErr, "InternalFailure")
+	wantCode(t, "SendTaskSuccess", e.SendTaskSuccess(success(token, `1`)), "InternalFailure")
+	wantCode(t, "SendTaskFailure", e.SendTaskFailure(failure(token, "", "")), "InternalFailure")
+	wantCode(t, "SendTaskHeartbeat", e.SendTaskHeartbeat(heartbeat(token)), "InternalFailure")
 	if err := e.Close(); err == nil {
 		t.Error("Close returned no error")
 	}
@@ -363,10 +316,7 @@ func TestCloseEndsTasks(t *testing.T) {
 		return nil, ctx.Err()
 	})
 	c.Observe = func(string, HistoryEvent) { time.Sleep(10 * time.Millisecond); observed++ }
-	e, err := Start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := must(Start(t.Context(), c))(t)
 	arn := begin(t, e, `{}`)
 	waited := make(chan error, 1)
 	<-begun
@@ -405,7 +355,7 @@ func TestAnswerFromObserve(t *testing.T) {
 	e := launch(t, oneTask(wait, waitForToken), tokens.run, func(c *Config) {
 		c.Observe = func(_ string, event HistoryEvent) {
 			if event.Type == "TaskSubmitted" {
-				answered <- (<-engines).SendTaskSuccess(success(<-tokens))
+				answered <- (<-engines).SendTaskSuccess(success(<-tokens, `1`))
 			}
 		}
 	})

@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/uuid"
 )
 
@@ -62,29 +64,10 @@ type StateMachine struct {
 	CreationDate Time   `json:"creationDate"`
 }
 
-// ListExecutionsInput asks for a page of executions; 0 results means 100.
-type ListExecutionsInput struct {
-	StateMachineARN string `json:"stateMachineArn"`
-	StatusFilter    Status `json:"statusFilter"` // "" for all
-	MaxResults      int    `json:"maxResults"`
-	NextToken       string `json:"nextToken"`
-	MapRunARN       string `json:"mapRunArn"`     // refused
-	RedriveFilter   string `json:"redriveFilter"` // refused
-}
-
 // ListExecutionsOutput is a page of executions, newest first.
 type ListExecutionsOutput struct {
 	Executions []Execution `json:"executions"`
 	NextToken  string      `json:"nextToken,omitempty"`
-}
-
-// GetExecutionHistoryInput asks for a page of a history; 0 results means 100.
-type GetExecutionHistoryInput struct {
-	ExecutionARN         string `json:"executionArn"`
-	ReverseOrder         bool   `json:"reverseOrder"`
-	MaxResults           int    `json:"maxResults"`
-	NextToken            string `json:"nextToken"`
-	IncludeExecutionData *bool  `json:"includeExecutionData"` // nil for true
 }
 
 // GetExecutionHistoryOutput is a page of a history.
@@ -93,55 +76,23 @@ type GetExecutionHistoryOutput struct {
 	NextToken string         `json:"nextToken,omitempty"`
 }
 
-// StopExecutionInput names an execution to abort and says why.
-type StopExecutionInput struct {
-	ExecutionARN string `json:"executionArn"`
-	Error        string `json:"error"`
-	Cause        string `json:"cause"`
-}
-
 // StopExecutionOutput says when the execution stopped.
 type StopExecutionOutput struct {
 	StopDate Time `json:"stopDate"`
 }
 
-// SendTaskSuccessInput is the answer to a token that the task succeeded.
-type SendTaskSuccessInput struct {
-	TaskToken string  `json:"taskToken"`
-	Output    *string `json:"output"` // JSON; needed
-}
-
-// SendTaskFailureInput is the answer to a token that the task failed. Without an error or a cause a catcher gets null.
-type SendTaskFailureInput struct {
-	TaskToken string `json:"taskToken"`
-	Error     string `json:"error"`
-	Cause     string `json:"cause"`
-}
-
-// SendTaskHeartbeatInput asks whether a token is still open.
-type SendTaskHeartbeatInput struct {
-	TaskToken string `json:"taskToken"`
-}
-
 // StartExecution starts an execution and returns its ARN. Without a name it gets a UUID, without an input {}. A
 // running execution of the same name and input is returned again.
 func (e *Engine) StartExecution(name string, input []byte) (arn string, err error) {
-	request := startExecutionInput{StateMachineARN: e.config.ARN}
+	in := &sfn.StartExecutionInput{StateMachineArn: &e.config.ARN}
 	if name != "" {
-		request.Name = &name
+		in.Name = &name
 	}
 	if len(input) > 0 {
-		text := string(input)
-		request.Input = &text
+		in.Input = aws.String(string(input))
 	}
-	started, err := e.startExecution(request)
+	started, err := e.startExecution(in)
 	return started.ExecutionARN, err
-}
-
-type startExecutionInput struct {
-	StateMachineARN string  `json:"stateMachineArn"`
-	Name            *string `json:"name"`
-	Input           *string `json:"input"`
 }
 
 type startExecutionOutput struct {
@@ -149,8 +100,8 @@ type startExecutionOutput struct {
 	StartDate    Time   `json:"startDate"`
 }
 
-func (e *Engine) startExecution(in startExecutionInput) (startExecutionOutput, error) {
-	if err := e.checkMachine(in.StateMachineARN); err != nil {
+func (e *Engine) startExecution(in *sfn.StartExecutionInput) (startExecutionOutput, error) {
+	if err := e.checkMachine(in.StateMachineArn); err != nil {
 		return startExecutionOutput{}, err
 	}
 	name, input := uuid.NewString(), "{}"
@@ -198,8 +149,8 @@ func validName(name string) bool {
 }
 
 // DescribeStateMachine describes the state machine.
-func (e *Engine) DescribeStateMachine(stateMachineARN string) (StateMachine, error) {
-	if err := e.checkMachine(stateMachineARN); err != nil {
+func (e *Engine) DescribeStateMachine(in *sfn.DescribeStateMachineInput) (StateMachine, error) {
+	if err := e.checkMachine(in.StateMachineArn); err != nil {
 		return StateMachine{}, err
 	}
 	return StateMachine{
@@ -238,16 +189,15 @@ func (e *Engine) summary(x *execution) Execution {
 }
 
 // ListExecutions lists executions, newest first.
-func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, error) {
-	if in.MapRunARN != "" || in.RedriveFilter != "" {
+func (e *Engine) ListExecutions(in *sfn.ListExecutionsInput) (ListExecutionsOutput, error) {
+	if aws.ToString(in.MapRunArn) != "" || in.RedriveFilter != "" {
 		return ListExecutionsOutput{}, apiErrorf("ValidationException",
 			"mapRunArn and redriveFilter are not supported: this state machine has no map runs and no redrives")
 	}
-	if err := e.checkMachine(in.StateMachineARN); err != nil {
+	if err := e.checkMachine(in.StateMachineArn); err != nil {
 		return ListExecutionsOutput{}, err
 	}
-	statuses := []Status{"", StatusRunning, StatusSucceeded, StatusFailed, StatusTimedOut, StatusAborted}
-	if in.StatusFilter != "PENDING_REDRIVE" && !slices.Contains(statuses, in.StatusFilter) {
+	if in.StatusFilter != "" && !slices.Contains(in.StatusFilter.Values(), in.StatusFilter) {
 		return ListExecutionsOutput{}, apiErrorf("ValidationException",
 			"1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint", in.StatusFilter)
 	}
@@ -260,14 +210,14 @@ func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, e
 	defer e.mu.Unlock()
 	list := "executions " + string(in.StatusFilter)
 	last := int64(len(e.executions))
-	at, err := readToken(in.NextToken, list, last, last)
+	at, err := readToken(aws.ToString(in.NextToken), list, last, last)
 	if err != nil {
 		return ListExecutionsOutput{}, err
 	}
 	out := ListExecutionsOutput{Executions: []Execution{}}
 	for ; at > 0; at-- {
 		x := e.executions[at-1]
-		if in.StatusFilter != "" && x.status != in.StatusFilter {
+		if in.StatusFilter != "" && x.status != Status(in.StatusFilter) {
 			continue
 		}
 		if len(out.Executions) == limit {
@@ -280,8 +230,8 @@ func (e *Engine) ListExecutions(in ListExecutionsInput) (ListExecutionsOutput, e
 }
 
 // GetExecutionHistory gives the events of an execution, oldest first unless they are asked for in reverse order.
-func (e *Engine) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
-	x, err := e.find(in.ExecutionARN)
+func (e *Engine) GetExecutionHistory(in *sfn.GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
+	x, err := e.find(aws.ToString(in.ExecutionArn))
 	if err != nil {
 		return GetExecutionHistoryOutput{}, err
 	}
@@ -297,7 +247,7 @@ func (e *Engine) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionH
 	if in.ReverseOrder {
 		first, step, list = last, -1, "reverse history "+x.arn
 	}
-	id, err := readToken(in.NextToken, list, first, last)
+	id, err := readToken(aws.ToString(in.NextToken), list, first, last)
 	if err != nil {
 		return GetExecutionHistoryOutput{}, err
 	}
@@ -317,15 +267,16 @@ func (e *Engine) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionH
 }
 
 // StopExecution aborts an execution. One that has ended stays as it is.
-func (e *Engine) StopExecution(in StopExecutionInput) (StopExecutionOutput, error) {
-	if err := checkFailure(in.Error, in.Cause); err != nil {
+func (e *Engine) StopExecution(in *sfn.StopExecutionInput) (StopExecutionOutput, error) {
+	name, cause := aws.ToString(in.Error), aws.ToString(in.Cause)
+	if err := checkFailure(name, cause); err != nil {
 		return StopExecutionOutput{}, err
 	}
-	x, err := e.find(in.ExecutionARN)
+	x, err := e.find(aws.ToString(in.ExecutionArn))
 	if err != nil {
 		return StopExecutionOutput{}, err
 	}
-	e.send(command{Do: "stop", Run: x.id, Status: StatusAborted, Error: in.Error, Cause: in.Cause})
+	e.send(command{Do: "stop", Run: x.id, Status: StatusAborted, Error: name, Cause: cause})
 	select {
 	case <-x.ended:
 	case <-e.done:
@@ -340,7 +291,7 @@ func (e *Engine) StopExecution(in StopExecutionInput) (StopExecutionOutput, erro
 
 // SendTaskSuccess answers a token. Of several answers, and of an answer and the timeout, one wins; the others are told
 // TaskTimedOut.
-func (e *Engine) SendTaskSuccess(in SendTaskSuccessInput) error {
+func (e *Engine) SendTaskSuccess(in *sfn.SendTaskSuccessInput) error {
 	switch {
 	case in.Output == nil:
 		return missingMember("output")
@@ -353,15 +304,16 @@ func (e *Engine) SendTaskSuccess(in SendTaskSuccessInput) error {
 }
 
 // SendTaskFailure answers a token, as SendTaskSuccess does.
-func (e *Engine) SendTaskFailure(in SendTaskFailureInput) error {
-	if err := checkFailure(in.Error, in.Cause); err != nil {
+func (e *Engine) SendTaskFailure(in *sfn.SendTaskFailureInput) error {
+	name, cause := aws.ToString(in.Error), aws.ToString(in.Cause)
+	if err := checkFailure(name, cause); err != nil {
 		return err
 	}
-	return e.answer(in.TaskToken, command{Error: in.Error, Cause: in.Cause})
+	return e.answer(in.TaskToken, command{Error: name, Cause: cause})
 }
 
 // SendTaskHeartbeat tells whether a token is open. No task here has a heartbeat to miss.
-func (e *Engine) SendTaskHeartbeat(in SendTaskHeartbeatInput) error {
+func (e *Engine) SendTaskHeartbeat(in *sfn.SendTaskHeartbeatInput) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	_, err := e.openTask(in.TaskToken)
@@ -369,7 +321,7 @@ func (e *Engine) SendTaskHeartbeat(in SendTaskHeartbeatInput) error {
 }
 
 // answer has the bridge settle the task of a token, and waits to hear whether it was still open.
-func (e *Engine) answer(token string, c command) error {
+func (e *Engine) answer(token *string, c command) error {
 	e.mu.Lock()
 	t, err := e.openTask(token)
 	if err != nil {
@@ -398,14 +350,14 @@ func (e *Engine) answer(token string, c command) error {
 var errTaskTimedOut = apiErrorf("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
 
 // openTask returns the task that waits for the token.
-func (e *Engine) openTask(token string) (*task, error) {
-	if token == "" {
+func (e *Engine) openTask(token *string) (*task, error) {
+	if aws.ToString(token) == "" {
 		return nil, missingMember("taskToken")
 	}
 	if err := e.alive(); err != nil {
 		return nil, err
 	}
-	t := e.tokens[token]
+	t := e.tokens[*token]
 	if t == nil {
 		return nil, apiErrorf("InvalidToken", "Invalid Token: 'Invalid token'")
 	}
@@ -438,16 +390,17 @@ func checkFailure(name, cause string) error {
 	return nil
 }
 
-func (e *Engine) checkMachine(arn string) error {
-	switch {
+func (e *Engine) checkMachine(machine *string) error {
+	switch arn := aws.ToString(machine); {
 	case arn == e.config.ARN:
 		return nil
 	case arn == "":
 		return missingMember("stateMachineArn")
 	case !strings.HasPrefix(arn, "arn:") || !strings.Contains(arn, ":stateMachine:"):
 		return apiErrorf("InvalidArn", "Invalid Arn: 'Invalid ARN: %s'", arn)
+	default:
+		return apiErrorf("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
 	}
-	return apiErrorf("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
 }
 
 var executionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[^:]+:[^:]+$`)
@@ -469,7 +422,7 @@ func (e *Engine) find(arn string) (*execution, error) {
 	return nil, apiErrorf("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
 }
 
-func pageSize(asked int) (int, error) {
+func pageSize(asked int32) (int, error) {
 	switch {
 	case asked < 0 || asked > maxPage:
 		return 0, apiErrorf("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to "+
@@ -477,7 +430,7 @@ func pageSize(asked int) (int, error) {
 	case asked == 0:
 		return defaultPage, nil
 	}
-	return asked, nil
+	return int(asked), nil
 }
 
 // pageToken says where the next page of a list begins. It is good for that list alone.

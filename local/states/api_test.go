@@ -35,12 +35,17 @@ func serve(t *testing.T, e *Engine) (*sfn.Client, string) {
 	}), server.URL
 }
 
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func must[T any](out T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		ok(t, err)
 		return out
 	}
 }
@@ -227,7 +232,7 @@ func TestAPIErrors(t *testing.T) {
 	client, _ := serve(t, e)
 	must(e.StartExecution("taken", []byte(`{"a":1}`)))(t)
 	ended := must(e.StartExecution("ended", nil))(t)
-	must(e.StopExecution(StopExecutionInput{ExecutionARN: ended}))(t)
+	must(e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &ended}))(t)
 	other := strings.Replace(machine, "StockTrading", "Other", 1)
 
 	start := func(name, input *string) error {

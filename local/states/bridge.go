@@ -45,13 +45,6 @@ type report struct {
 	OK        bool    `json:"ok"`
 }
 
-func (r report) data() string {
-	if r.Data == nil {
-		return ""
-	}
-	return *r.Data
-}
-
 // send queues a command. Commands are executed in the order in which they were sent.
 func (e *Engine) send(c command) {
 	line, err := json.Marshal(c)

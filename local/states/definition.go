@@ -1,6 +1,7 @@
 package states
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -140,11 +141,7 @@ func list(value any) []map[string]any {
 
 // timeout is how long an attempt of a task state may take.
 func (s state) timeout() time.Duration {
-	seconds := s.TimeoutSeconds
-	if seconds == 0 {
-		seconds = noTimeout
-	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(cmp.Or(s.TimeoutSeconds, noTimeout)) * time.Second
 }
 
 func (s state) isLambda() bool { return lambdaARN.MatchString(s.Resource) }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
@@ -96,7 +97,7 @@ func (s session) StartExecution(_ string, input []byte) (string, error) {
 	return s.Engine.StartExecution(name, input)
 }
 
-func (s session) GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
+func (s session) GetExecutionHistory(in *sfn.GetExecutionHistoryInput) (GetExecutionHistoryOutput, error) {
 	out, err := s.Engine.GetExecutionHistory(in)
 	if n := len(out.Events); n > 1 {
 		out.Events = slices.Delete(out.Events, 1, min(3, n))
@@ -121,7 +122,7 @@ var sharedStates = map[string]string{
 type engine interface {
 	StartExecution(name string, input []byte) (arn string, err error)
 	Wait(ctx context.Context, executionARN string) (Execution, error)
-	GetExecutionHistory(in GetExecutionHistoryInput) (GetExecutionHistoryOutput, error)
+	GetExecutionHistory(in *sfn.GetExecutionHistoryInput) (GetExecutionHistoryOutput, error)
 }
 
 // launch starts an engine that is closed at the end of the test.
@@ -131,10 +132,7 @@ func launch(t *testing.T, definition string, run TaskRunner, change ...func(*Con
 	for _, f := range change {
 		f(&c)
 	}
-	e, err := Start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := must(Start(t.Context(), c))(t)
 	t.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -153,10 +151,7 @@ func config(definition string, run TaskRunner) Config {
 // begin starts an execution.
 func begin(t *testing.T, e engine, input string) string {
 	t.Helper()
-	arn, err := e.StartExecution("", []byte(input))
-	if err != nil {
-		t.Fatal(err)
-	}
+	arn := must(e.StartExecution("", []byte(input)))(t)
 	return arn
 }
 
@@ -165,10 +160,7 @@ func await(t *testing.T, e engine, arn string) Execution {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	x, err := e.Wait(ctx, arn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	x := must(e.Wait(ctx, arn))(t)
 	return x
 }
 
@@ -197,10 +189,7 @@ func slug(name string) string { return strings.ReplaceAll(name, " ", "-") }
 // runCase runs an execution of a case, and gives the events that follow on the choice.
 func runCase(t *testing.T, e *Engine, name, input string) (Execution, []HistoryEvent) {
 	t.Helper()
-	arn, err := e.StartExecution(slug(name)+".", []byte(input))
-	if err != nil {
-		t.Fatal(err)
-	}
+	arn := must(e.StartExecution(slug(name)+".", []byte(input)))(t)
 	x := await(t, e, arn)
 	events := history(t, e, arn)
 	return x, events[min(3, len(events)-1):]
@@ -208,10 +197,7 @@ func runCase(t *testing.T, e *Engine, name, input string) (Execution, []HistoryE
 
 func history(t *testing.T, e engine, arn string) []HistoryEvent {
 	t.Helper()
-	out, err := e.GetExecutionHistory(GetExecutionHistoryInput{ExecutionARN: arn, MaxResults: maxPage})
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must(e.GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn, MaxResults: maxPage}))(t)
 	return out.Events
 }
 
@@ -238,6 +224,34 @@ func wantFailure(t *testing.T, x Execution, name string) {
 	t.Helper()
 	if x.Status != StatusFailed || x.Error != name {
 		t.Errorf("got %s with error %q (cause %q), want FAILED with %s", x.Status, x.Error, x.Cause, name)
+	}
+}
+
+// equal reports how what was got differs from what is wanted.
+func equal(t *testing.T, what string, want, got any, options ...cmp.Option) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, options...); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func wantTypes(t *testing.T, events []HistoryEvent, want ...string) {
+	t.Helper()
+	equal(t, "types", want, eventTypes(events))
+}
+
+func wantSuccess(t *testing.T, x Execution) {
+	t.Helper()
+	if x.Status != StatusSucceeded {
+		t.Errorf("got %+v, want a success", x)
+	}
+}
+
+// wantCode checks the code of an error of the API; it is empty for no error.
+func wantCode(t *testing.T, what string, err error, want string) {
+	t.Helper()
+	if code(err) != want {
+		t.Errorf("%s: got %v, want %q", what, err, want)
 	}
 }
 
@@ -306,16 +320,12 @@ func TestHistoryOfAFunction(t *testing.T) {
 	}
 	got := history(t, e, x.ARN)
 	ignoreTimes := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Timestamp" }, cmp.Ignore())
-	if diff := cmp.Diff(want, got, ignoreTimes); diff != "" {
-		t.Errorf("history (-want +got):\n%s", diff)
-	}
+	equal(t, "history", want, got, ignoreTimes)
 	for i, event := range got {
 		if i > 0 && event.Timestamp.Before(got[i-1].Timestamp.Time) {
 			t.Errorf("event %d at %s is before the one before it", event.ID, event.Timestamp)
 		}
-		if diff := cmp.Diff(event, <-observed); diff != "" {
-			t.Errorf("observed event %d (-want +got):\n%s", event.ID, diff)
-		}
+		equal(t, fmt.Sprintf("observed event %d", event.ID), event, <-observed)
 	}
 	if x.Status != StatusSucceeded || x.Output != `{"symbol":"AMZN","price":7}` || x.StopDate.Before(x.StartDate.Time) {
 		t.Errorf("described as %+v", x)
@@ -329,9 +339,7 @@ func TestHistoryOfAWait(t *testing.T) {
 	arn := begin(t, e, "")
 	token := <-tokens
 	eventually(t, func() bool { return len(history(t, e, arn)) == 5 })
-	if err := e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: token, Output: ptr(`"yes"`)}); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, e.SendTaskSuccess(success(token, `"yes"`)))
 	if got := history(t, e, arn); got[5].Type != "TaskSucceeded" {
 		t.Errorf("when the answer was taken, the history had %s as its sixth event", got[5].Type)
 	}
@@ -355,16 +363,10 @@ func TestHistoryOfAWait(t *testing.T) {
 	for _, e := range events {
 		got = append(got, e.Details)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("details (-want +got):\n%s", diff)
-	}
-	wantTypes := []string{
+	equal(t, "details", want, got)
+	wantTypes(t, events,
 		"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
-		"TaskStateExited", "ExecutionSucceeded",
-	}
-	if diff := cmp.Diff(wantTypes, eventTypes(events)); diff != "" {
-		t.Errorf("types (-want +got):\n%s", diff)
-	}
+		"TaskStateExited", "ExecutionSucceeded")
 	if len(token) < 44 { // 32 bytes in base64
 		t.Errorf("token of %d characters", len(token))
 	}
@@ -436,9 +438,7 @@ func TestFailuresOfATask(t *testing.T) {
 			} else {
 				want = append(want, "TaskStateExited", "PassStateEntered", "PassStateExited", "ExecutionSucceeded")
 			}
-			if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
-				t.Errorf("types (-want +got):\n%s", diff)
-			}
+			wantTypes(t, events, want...)
 		})
 	}
 }
@@ -455,13 +455,9 @@ func TestRetry(t *testing.T) {
 	if x.Output != `{"n":1}` {
 		t.Errorf("%s with output %s, want the second attempt's", x.Status, x.Output)
 	}
-	want := []string{
+	wantTypes(t, events,
 		"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskFailed",
-		"TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded",
-	}
-	if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
-		t.Errorf("types (-want +got):\n%s", diff)
-	}
+		"TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded")
 }
 
 func TestContextObject(t *testing.T) {
@@ -480,9 +476,7 @@ func TestContextObject(t *testing.T) {
 	task := <-inputs
 
 	var got struct{ State, Entered, One, Two string }
-	if err := json.Unmarshal(task.Input, &got); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, json.Unmarshal(task.Input, &got))
 	if got.State != "Work" || got.One != task.Token || got.Two != task.Token || task.Token == "" {
 		t.Errorf("state %q, the task's token is the one in the parameters: %t", got.State, got.One == task.Token)
 	}
@@ -498,9 +492,7 @@ func TestContextObject(t *testing.T) {
 			Machine   struct{ Id, Name string }
 		}
 	}
-	if err := json.Unmarshal([]byte(events[2].Details.Output), &first); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, json.Unmarshal([]byte(events[2].Details.Output), &first))
 	name := arn[strings.LastIndex(arn, ":")+1:]
 	if f := first.First; f.State != "First" || f.Execution.Id != arn || f.Execution.Name != name ||
 		f.Execution.RoleArn != role || f.Execution.StartTime == "" || f.Machine.Id != machine || f.Machine.Name != "StockTrading" {
@@ -573,10 +565,7 @@ func TestTimeoutOfTheStateMachine(t *testing.T) {
 	if last := events[len(events)-1]; last.Type != "ExecutionTimedOut" || last.Details.Error != "States.Timeout" {
 		t.Errorf("last event %+v", last)
 	}
-	err := e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: <-tokens, Output: ptr(`1`)})
-	if code(err) != "TaskTimedOut" {
-		t.Errorf("a late answer got %v", err)
-	}
+	wantCode(t, "a late answer", e.SendTaskSuccess(success(<-tokens, `1`)), "TaskTimedOut")
 }
 
 func TestDataLimit(t *testing.T) {
@@ -704,9 +693,7 @@ func TestFailState(t *testing.T) {
 			if d := events[len(events)-1].Details; d.Error != test.error || d.Cause != test.cause {
 				t.Errorf("the history has %+v", d)
 			}
-			if diff := cmp.Diff([]string{"FailStateEntered", "ExecutionFailed"}, eventTypes(events)); diff != "" {
-				t.Errorf("types (-want +got):\n%s", diff)
-			}
+			wantTypes(t, events, "FailStateEntered", "ExecutionFailed")
 		})
 	}
 }
@@ -729,13 +716,9 @@ func TestWaitState(t *testing.T) {
 	if x.Output != `{"a":1}` || x.StopDate.Sub(x.StartDate.Time) < time.Second {
 		t.Errorf("got %+v", x)
 	}
-	want := []string{
+	wantTypes(t, events,
 		"ExecutionStarted", "WaitStateEntered", "WaitStateExited", "SucceedStateEntered", "SucceedStateExited",
-		"ExecutionSucceeded",
-	}
-	if diff := cmp.Diff(want, eventTypes(events)); diff != "" {
-		t.Errorf("types (-want +got):\n%s", diff)
-	}
+		"ExecutionSucceeded")
 
 	t.Run("longer than a timer", func(t *testing.T) {
 		e := launch(t, strings.Replace(definition, "%", "9999999", 1), nil)
@@ -904,10 +887,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 
 func readFile(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../stacks/stock_trading.asl.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must(os.ReadFile("../../stacks/stock_trading.asl.json"))(t)
 	return string(text)
 }
 
@@ -915,10 +895,7 @@ func copyOfBridge(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"bridge.mjs", "data.mjs"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must(os.ReadFile(name))(t)
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}

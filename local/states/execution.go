@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // Status is where an execution is.
@@ -123,27 +125,27 @@ func (e *Engine) handle(r report) {
 	x, at := e.executions[r.Run-1], milliseconds(r.At)
 	switch r.Is {
 	case "entered":
-		e.record(x, at, r.StateType+"StateEntered", Details{Name: r.State, Input: r.data()})
+		e.record(x, at, r.StateType+"StateEntered", Details{Name: r.State, Input: aws.ToString(r.Data)})
 	case "exited":
-		e.record(x, at, r.StateType+"StateExited", Details{Name: r.State, Output: r.data()})
+		e.record(x, at, r.StateType+"StateExited", Details{Name: r.State, Output: aws.ToString(r.Data)})
 	case "task":
 		e.schedule(x, r)
 	case "submitted":
 		if t := e.tasks[r.Task]; t != nil {
-			e.recordTask(t, at, "Submitted", Details{Output: r.data()})
+			e.recordTask(t, at, "Submitted", Details{Output: aws.ToString(r.Data)})
 		}
 	case "settled":
 		if t := e.tasks[r.Task]; t != nil {
 			e.settled(t, r)
 		}
 	case "ended":
-		e.end(x, at, r.Status, r.data(), r.Error, r.Cause)
+		e.end(x, at, r.Status, aws.ToString(r.Data), r.Error, r.Cause)
 	}
 }
 
 // schedule has a task performed that the bridge has opened.
 func (e *Engine) schedule(x *execution, r report) {
-	s, input, at := e.definition.States[r.State], r.data(), milliseconds(r.At)
+	s, input, at := e.definition.States[r.State], aws.ToString(r.Data), milliseconds(r.At)
 	ctx, cancel := context.WithCancel(e.ctx)
 	t := &task{id: r.Task, execution: x, state: s, name: r.State, open: true, cancel: cancel}
 	x.task = t
@@ -212,7 +214,7 @@ func (e *Engine) settled(t *task, r report) {
 		t.cancel()
 		e.recordTask(t, at, "TimedOut", Details{Error: r.Error, Cause: r.Cause})
 	case r.Data != nil:
-		e.recordTask(t, at, "Succeeded", Details{Output: r.data()})
+		e.recordTask(t, at, "Succeeded", Details{Output: aws.ToString(r.Data)})
 	default:
 		e.recordTask(t, at, "Failed", Details{Error: r.Error, Cause: r.Cause})
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/uuid"
 )
 
@@ -21,22 +23,17 @@ const (
 // operations are those of the API, by the name that a request's X-Amz-Target ends with.
 var operations = map[string]func(*Engine, []byte) (any, error){
 	"StartExecution": operation((*Engine).startExecution),
-	"DescribeExecution": operation(func(e *Engine, in struct {
-		ExecutionARN string `json:"executionArn"`
-	},
-	) (any, error) {
-		x, err := e.DescribeExecution(in.ExecutionARN)
-		return describedExecution{x, &inclusion{true}, includedOutput(x)}, err
+	"DescribeExecution": operation(func(e *Engine, in *sfn.DescribeExecutionInput) (any, error) {
+		x, err := e.DescribeExecution(aws.ToString(in.ExecutionArn))
+		return describedExecution{x, inclusion{true}, inclusion{x.Output != ""}}, err
 	}),
 	"ListExecutions":      operation((*Engine).ListExecutions),
 	"GetExecutionHistory": operation((*Engine).GetExecutionHistory),
 	"StopExecution":       operation((*Engine).StopExecution),
-	"DescribeStateMachine": operation(func(e *Engine, in struct {
-		StateMachineARN string `json:"stateMachineArn"`
-	},
-	) (any, error) {
-		m, err := e.DescribeStateMachine(in.StateMachineARN)
-		return describedStateMachine{StateMachine: m, Logging: logging{Level: "OFF"}}, err
+	"DescribeStateMachine": operation(func(e *Engine, in *sfn.DescribeStateMachineInput) (any, error) {
+		m, err := e.DescribeStateMachine(in)
+		logging, tracing := map[string]any{"level": "OFF", "includeExecutionData": false}, map[string]any{"enabled": false}
+		return describedStateMachine{m, logging, tracing}, err
 	}),
 	"SendTaskSuccess":   operation(noOutput((*Engine).SendTaskSuccess)),
 	"SendTaskFailure":   operation(noOutput((*Engine).SendTaskFailure)),
@@ -45,38 +42,22 @@ var operations = map[string]func(*Engine, []byte) (any, error){
 
 type describedExecution struct {
 	Execution
-	InputDetails  *inclusion `json:"inputDetails"`
-	OutputDetails *inclusion `json:"outputDetails,omitempty"`
+	InputDetails  inclusion `json:"inputDetails"`
+	OutputDetails inclusion `json:"outputDetails,omitzero"`
 }
 
 type inclusion struct {
 	Included bool `json:"included"`
 }
 
-func includedOutput(x Execution) *inclusion {
-	if x.Output == "" {
-		return nil
-	}
-	return &inclusion{true}
-}
-
 type describedStateMachine struct {
 	StateMachine
-	Logging logging `json:"loggingConfiguration"`
-	Tracing tracing `json:"tracingConfiguration"`
-}
-
-type logging struct {
-	Level                string `json:"level"`
-	IncludeExecutionData bool   `json:"includeExecutionData"`
-}
-
-type tracing struct {
-	Enabled bool `json:"enabled"`
+	Logging map[string]any `json:"loggingConfiguration"`
+	Tracing map[string]any `json:"tracingConfiguration"`
 }
 
 // operation makes a method one of the API: JSON in, and what becomes JSON out.
-func operation[In, Out any](method func(*Engine, In) (Out, error)) func(*Engine, []byte) (any, error) {
+func operation[In, Out any](method func(*Engine, *In) (Out, error)) func(*Engine, []byte) (any, error) {
 	return func(e *Engine, body []byte) (any, error) {
 		var in In
 		if len(bytes.TrimSpace(body)) > 0 {
@@ -84,12 +65,12 @@ func operation[In, Out any](method func(*Engine, In) (Out, error)) func(*Engine,
 				return nil, apiErrorf("SerializationException", "The request's body is not the JSON of this operation")
 			}
 		}
-		return method(e, in)
+		return method(e, &in)
 	}
 }
 
-func noOutput[In any](method func(*Engine, In) error) func(*Engine, In) (struct{}, error) {
-	return func(e *Engine, in In) (struct{}, error) { return struct{}{}, method(e, in) }
+func noOutput[In any](method func(*Engine, *In) error) func(*Engine, *In) (struct{}, error) {
+	return func(e *Engine, in *In) (struct{}, error) { return struct{}{}, method(e, in) }
 }
 
 // ServeHTTP serves the Step Functions API as the AWS SDKs and the AWS CLI speak it, JSON 1.0. It checks no signature:

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 )
 
 // What AWS recorded, held against what this engine records: the facts of histories in LocalStack's public repository,
@@ -54,41 +55,37 @@ func TestRecordings(t *testing.T) {
 	)
 	one := func(state, more string) string { return `{"StartAt":"S","States":{"S":` + state + more + `}}` }
 	task := func(resource, fields, more string) string { return one(taskState(resource, fields), more) }
-	sqs := func(d Details) Details {
-		d.ResourceType, d.Resource = "sqs", "sendMessage.waitForTaskToken"
-		return d
+	of := func(resourceType, resource string) func(Details) Details {
+		return func(d Details) Details {
+			d.ResourceType, d.Resource = resourceType, resource
+			return d
+		}
 	}
-	lambda := func(d Details) Details {
-		d.ResourceType, d.Resource = "lambda", "invoke"
-		return d
-	}
-	sns := func(d Details) Details {
-		d.ResourceType, d.Resource = "sns", "publish"
-		return d
-	}
+	sqs, lambda, sns := of("sqs", "sendMessage.waitForTaskToken"), of("lambda", "invoke"), of("sns", "publish")
 	started := func(input string) fact {
 		return fact{"ExecutionStarted", Details{Input: input, RoleARN: role}}
 	}
+	// begun are the events up to the entry of the state S.
+	begun := func(stateType, input string) []fact {
+		return []fact{started(input), {stateType + "StateEntered", Details{Name: "S", Input: input}}}
+	}
+	// exited are the events of a task that ends the execution.
+	exited := func(output string) []fact {
+		return []fact{{"TaskStateExited", Details{Name: "S", Output: output}}, {"ExecutionSucceeded", Details{Output: output}}}
+	}
 	// asked are the events of a wait up to its answer; TOKEN stands for the token.
 	asked := func(seconds int64) []fact {
-		return []fact{
-			started(`{"m":1}`),
-			{"TaskStateEntered", Details{Name: "S", Input: `{"m":1}`}},
-			{"TaskScheduled", sqs(Details{
-				Region: "eu-west-1", Parameters: `{"QueueUrl":"q","MessageBody":{"Message":1,"TaskToken":"TOKEN"}}`, TimeoutInSeconds: seconds,
-			})},
-			{"TaskStarted", sqs(Details{})},
-			{"TaskSubmitted", sqs(Details{Output: sent})},
-		}
+		parameters := `{"QueueUrl":"q","MessageBody":{"Message":1,"TaskToken":"TOKEN"}}`
+		return append(begun("Task", `{"m":1}`),
+			fact{"TaskScheduled", sqs(Details{Region: "eu-west-1", Parameters: parameters, TimeoutInSeconds: seconds})},
+			fact{"TaskStarted", sqs(Details{})},
+			fact{"TaskSubmitted", sqs(Details{Output: sent})})
 	}
 	// called are the events of a function's call.
 	called := func(input string, seconds int64) []fact {
-		return []fact{
-			started(input),
-			{"TaskStateEntered", Details{Name: "S", Input: input}},
-			{"LambdaFunctionScheduled", Details{Resource: f, Input: input, TimeoutInSeconds: seconds}},
-			{"LambdaFunctionStarted", Details{}},
-		}
+		return append(begun("Task", input),
+			fact{"LambdaFunctionScheduled", Details{Resource: f, Input: input, TimeoutInSeconds: seconds}},
+			fact{"LambdaFunctionStarted", Details{}})
 	}
 	// ended are the events of a Pass state that ends the execution.
 	ended := func(name, input, output string) []fact {
@@ -107,20 +104,8 @@ func TestRecordings(t *testing.T) {
 			fact{"TaskFailed", lambda(Details{Error: "Exception", Cause: raised})},
 		)
 	}
-	join := func(parts ...[]fact) []fact {
-		var all []fact
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		return all
-	}
-	caughtAs := func(cause string) string {
-		text, err := json.Marshal(map[string]string{"Error": "States.DataLimitExceeded", "Cause": cause})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Replace(string(text), `{"Cause":"`+cause+`","Error":"States.DataLimitExceeded"}`, `{"Error":"States.DataLimitExceeded","Cause":"`+cause+`"}`, 1)
-	}
+	join := slices.Concat[[]fact]
+	caughtAs := func(cause string) string { return `{"Error":"States.DataLimitExceeded","Cause":"` + cause + `"}` }
 	large := `"` + strings.Repeat("é", maxData/2) + `"`
 	raisedAs := `{"Error":"Exception","Cause":"{\"errorMessage\":\"raised\",\"errorType\":\"Exception\"}"}`
 	attributes := `{"TopicArn":"t","Message":"Hello","MessageAttributes":{"one":{"DataType":"String","StringValue":"1"}}}`
@@ -139,14 +124,8 @@ func TestRecordings(t *testing.T) {
 		{
 			from:       "callback/test_callback test_sqs_wait_for_task_token 2023-06-25",
 			definition: task(wait, asks, ""), input: `{"m":1}`, reply: reply{output: sent},
-			send: func(e *Engine, token string) error {
-				return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: token, Output: ptr(`"done"`)})
-			},
-			want: join(asked(0), []fact{
-				{"TaskSucceeded", sqs(Details{Output: `"done"`})},
-				{"TaskStateExited", Details{Name: "S", Output: `"done"`}},
-				{"ExecutionSucceeded", Details{Output: `"done"`}},
-			}),
+			send: func(e *Engine, token string) error { return e.SendTaskSuccess(success(token, `"done"`)) },
+			want: join(asked(0), []fact{{"TaskSucceeded", sqs(Details{Output: `"done"`})}}, exited(`"done"`)),
 		},
 		{
 			from:       "callback/test_callback test_sqs_wait_for_task_token_timeout 2024-03-10",
@@ -157,7 +136,7 @@ func TestRecordings(t *testing.T) {
 			from:       "callback/test_callback test_sqs_failure_in_wait_for_task_token 2023-06-25",
 			definition: task(wait, asks, ""), input: `{"m":1}`, reply: reply{output: sent},
 			send: func(e *Engine, token string) error {
-				return e.SendTaskFailure(SendTaskFailureInput{TaskToken: token, Error: "Failure error", Cause: "Failure cause"})
+				return e.SendTaskFailure(failure(token, "Failure error", "Failure cause"))
 			},
 			want: join(asked(0), []fact{
 				{"TaskFailed", sqs(Details{Error: "Failure error", Cause: "Failure cause"})}, failed("Failure error", "Failure cause"),
@@ -166,9 +145,7 @@ func TestRecordings(t *testing.T) {
 		{
 			from:       "callback/test_callback test_sqs_failure_in_wait_for_task_tok_no_error_field[SQS_WAIT_FOR_TASK_TOKEN_CATCH] 2024-04-29",
 			definition: task(wait, asks+catchAll, caught), input: `{"m":1}`, reply: reply{output: sent},
-			send: func(e *Engine, token string) error {
-				return e.SendTaskFailure(SendTaskFailureInput{TaskToken: token})
-			},
+			send: func(e *Engine, token string) error { return e.SendTaskFailure(failure(token, "", "")) },
 			want: join(asked(0), []fact{
 				{"TaskFailed", sqs(Details{})},
 				{"TaskStateExited", Details{Name: "S", Output: `{"m":1,"failure":{"Error":null,"Cause":null}}`}},
@@ -177,11 +154,7 @@ func TestRecordings(t *testing.T) {
 		{
 			from:       "services/test_lambda_task test_invoke_json_values[0.0] 2023-08-04",
 			definition: task(f, "", ""), input: `0.0`, reply: reply{output: `0.0`},
-			want: join(called(`0.0`, 0), []fact{
-				{"LambdaFunctionSucceeded", Details{Output: `0.0`}},
-				{"TaskStateExited", Details{Name: "S", Output: `0.0`}},
-				{"ExecutionSucceeded", Details{Output: `0.0`}},
-			}),
+			want: join(called(`0.0`, 0), []fact{{"LambdaFunctionSucceeded", Details{Output: `0.0`}}}, exited(`0.0`)),
 		},
 		{
 			from:       "error_handling/test_task_lambda test_raise_exception 2023-06-22",
@@ -215,9 +188,7 @@ func TestRecordings(t *testing.T) {
 			from:       "error_handling/test_states_errors test_service_task_lambada_catch_state_all_data_limit_exceeded_on_large_utf8_response 2024-03-21",
 			definition: task(invoke, `"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Caught"}],`, caught),
 			input:      `{}`, reply: reply{output: large},
-			want: join([]fact{
-				started(`{}`),
-				{"TaskStateEntered", Details{Name: "S", Input: `{}`}},
+			want: join(begun("Task", `{}`), []fact{
 				{"TaskScheduled", lambda(Details{Region: "eu-west-1", Parameters: `{}`})},
 				{"TaskStarted", lambda(Details{})},
 				{"TaskFailed", lambda(Details{Error: "States.DataLimitExceeded", Cause: serviceTooMuch})},
@@ -230,7 +201,7 @@ func TestRecordings(t *testing.T) {
 				`"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":1,"MaxAttempts":3,"BackoffRate":1}],`+
 				`"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Caught"}],`, caught),
 			input: `{}`, reply: reply{err: &Error{"Exception", raised}},
-			want: join([]fact{started(`{}`), {"TaskStateEntered", Details{Name: "S", Input: `{}`}}}, attempts,
+			want: join(begun("Task", `{}`), attempts,
 				[]fact{{"TaskStateExited", Details{Name: "S", Output: raisedAs}}}, ended("Caught", raisedAs, raisedAs)),
 		},
 		{
@@ -252,9 +223,7 @@ func TestRecordings(t *testing.T) {
 			definition: one(`{"Type":"Choice","Choices":[{"Not":{"Variable":"$.type","StringEquals":"Private"},"Next":"Public"}]}`,
 				`,"Public":{"Type":"Pass","End":true}`),
 			input: `{"type":"Public","value":22}`,
-			want: join([]fact{
-				started(`{"type":"Public","value":22}`),
-				{"ChoiceStateEntered", Details{Name: "S", Input: `{"type":"Public","value":22}`}},
+			want: join(begun("Choice", `{"type":"Public","value":22}`), []fact{
 				{"ChoiceStateExited", Details{Name: "S", Output: `{"type":"Public","value":22}`}},
 			}, ended("Public", `{"type":"Public","value":22}`, `{"type":"Public","value":22}`)),
 		},
@@ -271,23 +240,23 @@ func TestRecordings(t *testing.T) {
 		{
 			from:       "base/test_base test_state_fail 2024-03-06",
 			definition: one(`{"Type":"Fail","Error":"SomeFailure","Cause":"why"}`, ""), input: `{}`,
-			want: []fact{started(`{}`), {"FailStateEntered", Details{Name: "S", Input: `{}`}}, failed("SomeFailure", "why")},
+			want: append(begun("Fail", `{}`), failed("SomeFailure", "why")),
 		},
 		{
 			from:       "base/test_base test_state_fail_empty 2024-03-06",
 			definition: one(`{"Type":"Fail"}`, ""), input: `{}`,
-			want: []fact{started(`{}`), {"FailStateEntered", Details{Name: "S", Input: `{}`}}, failed("", "")},
+			want: append(begun("Fail", `{}`), failed("", "")),
 		},
 		{
 			from:       "base/test_base test_state_fail_path 2024-02-07",
 			definition: one(`{"Type":"Fail","ErrorPath":"$.Error","CausePath":"$.Cause"}`, ""), input: `{"Error":"e","Cause":"c"}`,
-			want: []fact{started(`{"Error":"e","Cause":"c"}`), {"FailStateEntered", Details{Name: "S", Input: `{"Error":"e","Cause":"c"}`}}, failed("e", "c")},
+			want: append(begun("Fail", `{"Error":"e","Cause":"c"}`), failed("e", "c")),
 		},
 		{
 			from:       "base/test_base test_state_fail_intrinsic 2024-02-07",
 			definition: one(`{"Type":"Fail","ErrorPath":"States.Format('{}', $.Error)","CausePath":"States.Format('{}, caused by {}.', $.Error, $.Cause)"}`, ""),
 			input:      `{"Error":"e","Cause":"c"}`,
-			want:       []fact{started(`{"Error":"e","Cause":"c"}`), {"FailStateEntered", Details{Name: "S", Input: `{"Error":"e","Cause":"c"}`}}, failed("e", "e, caused by c.")},
+			want:       append(begun("Fail", `{"Error":"e","Cause":"c"}`), failed("e", "e, caused by c.")),
 		},
 		{
 			from:       "scenarios/test_base_scenarios test_invalid_jsonpath[INVALID_JSONPATH_IN_ERRORPATH] 2025-01-02",
@@ -304,44 +273,35 @@ func TestRecordings(t *testing.T) {
 		{
 			from:       "scenarios/test_base_scenarios test_wait_timestamp_path[NO_T] 2024-12-27",
 			definition: one(`{"Type":"Wait","TimestampPath":"$.at","End":true}`, ""), input: `{"at":"2016-12-05 21:29:29Z"}`,
-			want: []fact{
-				started(`{"at":"2016-12-05 21:29:29Z"}`),
-				{"WaitStateEntered", Details{Name: "S", Input: `{"at":"2016-12-05 21:29:29Z"}`}},
-				failed("States.Runtime", "An error occurred while executing the state 'S' (entered at the event id #2). The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: $.at == 2016-12-05 21:29:29Z"),
-			},
+			want: append(begun("Wait", `{"at":"2016-12-05 21:29:29Z"}`),
+				failed("States.Runtime", "An error occurred while executing the state 'S' (entered at the event id #2). The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: $.at == 2016-12-05 21:29:29Z")),
 		},
 		{
 			from: "services/test_sns_task_service test_publish_message_attributes[HelloWorld] 2024-02-01",
 			definition: task(publish, `"Parameters":{"TopicArn":"t","Message.$":"$.m","MessageAttributes":`+
 				`{"one":{"DataType":"String","StringValue.$":"$.v"}}},`, ""),
 			input: `{"m":"Hello","v":"1"}`, reply: reply{output: sent},
-			want: []fact{
-				started(`{"m":"Hello","v":"1"}`),
-				{"TaskStateEntered", Details{Name: "S", Input: `{"m":"Hello","v":"1"}`}},
+			want: join(begun("Task", `{"m":"Hello","v":"1"}`), []fact{
 				{"TaskScheduled", sns(Details{Region: "eu-west-1", Parameters: attributes})},
 				{"TaskStarted", sns(Details{})},
 				{"TaskSucceeded", sns(Details{Output: sent})},
-				{"TaskStateExited", Details{Name: "S", Output: sent}},
-				{"ExecutionSucceeded", Details{Output: sent}},
-			},
+			}, exited(sent)),
 		},
 		{
 			from:       "services/test_sns_task_service test_publish_base_error_topic_arn 2023-09-03",
 			definition: task(publish, `"Parameters":{"TopicArn":"t","Message":"m"},`, ""), input: `{}`,
 			reply: reply{err: &Error{"SNS.NotFoundException", noTopic}},
-			want: []fact{
-				started(`{}`),
-				{"TaskStateEntered", Details{Name: "S", Input: `{}`}},
+			want: join(begun("Task", `{}`), []fact{
 				{"TaskScheduled", sns(Details{Region: "eu-west-1", Parameters: `{"TopicArn":"t","Message":"m"}`})},
 				{"TaskStarted", sns(Details{})},
 				{"TaskFailed", sns(Details{Error: "SNS.NotFoundException", Cause: noTopic})},
 				failed("SNS.NotFoundException", noTopic),
-			},
+			}),
 		},
 		{
 			from:       "test_sfn_api test_stop_execution 2024-05-06",
 			definition: one(`{"Type":"Wait","Seconds":600,"End":true}`, ""), input: `{}`, stop: true,
-			want: []fact{started(`{}`), {"WaitStateEntered", Details{Name: "S", Input: `{}`}}, {"ExecutionAborted", Details{}}},
+			want: append(begun("Wait", `{}`), fact{"ExecutionAborted", Details{}}),
 		},
 	}
 	for _, test := range tests {
@@ -362,15 +322,11 @@ func TestRecordings(t *testing.T) {
 			if test.send != nil {
 				token = <-tokens
 				eventually(t, func() bool { return len(history(t, e, arn)) == len(asked(0)) })
-				if err := test.send(e, token); err != nil {
-					t.Fatal(err)
-				}
+				ok(t, test.send(e, token))
 			}
 			if test.stop {
 				eventually(t, func() bool { return len(history(t, e, arn)) == 2 })
-				if _, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn}); err != nil {
-					t.Fatal(err)
-				}
+				must(e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn}))(t)
 			}
 			await(t, e, arn)
 			got := history(t, e, arn)
@@ -383,9 +339,7 @@ func TestRecordings(t *testing.T) {
 					got[i].Details.Parameters = strings.ReplaceAll(got[i].Details.Parameters, token, "TOKEN")
 				}
 			}
-			if diff := cmp.Diff(chain(test.want), got); diff != "" {
-				t.Errorf("history (-recorded +got):\n%s", diff)
-			}
+			equal(t, "history", chain(test.want), got)
 		})
 	}
 }

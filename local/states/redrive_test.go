@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"stocktrading/lambdas/trading"
 )
@@ -99,9 +99,7 @@ func TestRedrive(t *testing.T) {
 				<-r.hang
 			}
 			if test.stopIn != "" {
-				if _, err := e.StopExecution(StopExecutionInput{ExecutionARN: arn}); err != nil {
-					t.Fatal(err)
-				}
+				must(e.StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn}))(t)
 			}
 			before := await(t, e, arn)
 			state, input := ended(history(t, e, arn))
@@ -121,9 +119,7 @@ func TestRedrive(t *testing.T) {
 			if after.Status != test.status || test.stopIn == "" && (after.Error != before.Error || after.Cause != before.Cause) {
 				t.Errorf("it is %s with %q, %q; before it was %q, %q", after.Status, after.Error, after.Cause, before.Error, before.Cause)
 			}
-			if diff := cmp.Diff(test.again, r.tasks); diff != "" {
-				t.Errorf("tasks of the redrive (-want +got):\n%s", diff)
-			}
+			equal(t, "tasks of the redrive", test.again, r.tasks)
 			for _, receipt := range r.receipts {
 				if receipt != r.receipts[0] {
 					t.Errorf("two trades: %s and %s", r.receipts[0], receipt)
@@ -140,9 +136,7 @@ func quickly(c *Config) { c.RetryInterval = time.Millisecond }
 
 func approve(t *testing.T, e *Engine, token string) {
 	t.Helper()
-	if err := e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: token, Output: ptr(`{}`)}); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, e.SendTaskSuccess(success(token, `{}`)))
 }
 
 // ended returns the state in which an execution ended, and its input.
@@ -160,17 +154,12 @@ func ended(events []HistoryEvent) (state, input string) {
 func startingAt(t *testing.T, definition, state string) string {
 	t.Helper()
 	var d map[string]any
-	if err := json.Unmarshal([]byte(definition), &d); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, json.Unmarshal([]byte(definition), &d))
 	d["States"].(map[string]any)["Redrive"] = map[string]any{
 		"Type": "Choice", "Default": state,
 		"Choices": []any{map[string]any{"Variable": "$.never", "IsPresent": true, "Next": d["StartAt"]}},
 	}
 	d["StartAt"] = "Redrive"
-	text, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must(json.Marshal(d))(t)
 	return string(text)
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	gocmp "github.com/google/go-cmp/cmp"
 )
 
 const quote = `{"stock_price":30,"symbol":"AMZN","qty":3,"quote_id":"q-1","quoted_at":"2026-01-02T03:04:05Z"}`
@@ -65,13 +63,9 @@ func (m *market) run(_ context.Context, task Task) (json.RawMessage, error) {
 
 func TestStockTrading(t *testing.T) {
 	t.Parallel()
-	approve := func(e *Engine, token string) error {
-		return e.SendTaskSuccess(SendTaskSuccessInput{TaskToken: token, Output: ptr(`{"decidedBy":"me"}`)})
-	}
+	approve := func(e *Engine, token string) error { return e.SendTaskSuccess(success(token, `{"decidedBy":"me"}`)) }
 	decide := func(name, cause string) func(*Engine, string) error {
-		return func(e *Engine, token string) error {
-			return e.SendTaskFailure(SendTaskFailureInput{TaskToken: token, Error: name, Cause: cause})
-		}
+		return func(e *Engine, token string) error { return e.SendTaskFailure(failure(token, name, cause)) }
 	}
 	quoted := []string{"Check Stock Price", "Generate Buy/Sell recommendation", "Request Human Approval"}
 	passing, broken := &Error{"Lambda.ServiceException", "again"}, &Error{"Broken", ""}
@@ -196,17 +190,12 @@ func TestStockTrading(t *testing.T) {
 			if test.input == "" {
 				test.input = `{}`
 			}
-			arn, err := e.StartExecution(name, []byte(test.input))
-			if err != nil {
-				t.Fatal(err)
-			}
+			arn := must(e.StartExecution(name, []byte(test.input)))(t)
 			for range max(test.asked, 1) {
 				if test.decide == nil {
 					break
 				}
-				if err := test.decide(e, <-m.tokens); err != nil {
-					t.Fatal(err)
-				}
+				ok(t, test.decide(e, <-m.tokens))
 			}
 			x := await(t, e, arn)
 
@@ -217,17 +206,13 @@ func TestStockTrading(t *testing.T) {
 			if x.Status != want || x.Error != test.error || x.Cause != test.cause {
 				t.Errorf("got %s with error %q and cause %q, want %s with %q and %q", x.Status, x.Error, x.Cause, want, test.error, test.cause)
 			}
-			if diff := gocmp.Diff(test.path, slices.DeleteFunc(path(history(t, e, arn)), func(state string) bool { return !expected[state] })); diff != "" {
-				t.Errorf("states (-want +got):\n%s", diff)
-			}
+			equal(t, "states", test.path, slices.DeleteFunc(path(history(t, e, arn)), func(state string) bool { return !expected[state] }))
 			var report struct {
 				Subject string
 				Message struct{ Input struct{ Outcome string } }
 			}
 			if len(m.reports) > 0 {
-				if err := json.Unmarshal([]byte(m.reports[0]), &report); err != nil {
-					t.Fatal(err)
-				}
+				ok(t, json.Unmarshal([]byte(m.reports[0]), &report))
 			}
 			if got := report.Message.Input.Outcome; len(m.reports) > 1 || got != test.outcome {
 				t.Errorf("reports %s, want one of %q", m.reports, test.outcome)

@@ -35,14 +35,12 @@ func TestBadInput(t *testing.T) {
 	var served batches
 	r := start(t, nil, func(c *system.Config) { c.Invoke, c.RetryInterval = served.watch, 10*time.Millisecond })
 	odd := r.oddAnswers(t) // which take seconds; all else happens meanwhile
-	uncaught := r.uncaughtAnswers(t)
 	r.badExecutions(t)
 	r.oddExecutions(t)
 	r.badStarts(t)
 	r.badMessages(t, &served)
 	r.badAnswers(t)
-	odd()
-	r.nothingLeft(t, uncaught())
+	r.nothingLeft(t, odd())
 }
 
 // batches are the messages that the queue's function was given.
@@ -451,17 +449,18 @@ func (r *running) answers(t *testing.T, times int, a answer) asked {
 	return x
 }
 
-// Answers that the API takes, and nobody would send from the desk. The function that
-// is returned waits for what comes of them.
-func (r *running) oddAnswers(t *testing.T) (check func()) {
+// Answers that the API takes, and nobody would send from the desk. The function that is
+// returned waits for what comes of them, and returns the executions without a report.
+func (r *running) oddAnswers(t *testing.T) (check func() (unreported []string)) {
+	failed := map[string]any{"outcome": "failed", "trade_placed": "no"}
 	const hostile = "'\"\\{}\r\n\u202e\u200b</script>$(reboot)"
 	tests := []struct {
 		name   string
 		answer answer // to each request of the execution
 		asked  int    // how often there was one
 		status states.Status
-		err    string // of the execution
-		want   map[string]any
+		err    string         // of the execution
+		want   map[string]any // in the report; nil for none
 	}{
 		// Success means to go ahead, whatever comes with it.
 		{"null", success(`null`), 1, states.StatusSucceeded, "", map[string]any{"outcome": "traded"}},
@@ -477,54 +476,17 @@ func (r *running) oddAnswers(t *testing.T) (check func()) {
 		{"a timeout that was none", failure("States.Timeout", "it took too long"), 1, states.StatusSucceeded, "", map[string]any{"outcome": "expired"}},
 		// An unknown name is taken for a request that was not delivered: asked again three times, then reported.
 		{"an unknown error", failure("Maybe", "later"), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "failed_state": "Request Human Approval", "trade_placed": "no"}},
-		{"an answer in another case", failure("buyinstead", ""), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
-		{"two answers at once", failure("BuyInstead,SellInstead", ""), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
-		{"an error of everything", failure("States.ALL", ""), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
-		{"an error of 256 characters", failure(strings.Repeat("E", 256), ""), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
-		{"an error with quotes in its cause", failure("Maybe", strings.Repeat(`"`, 32_768)), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
+		{"an answer in another case", failure("buyinstead", ""), 4, states.StatusFailed, "TradeFailed", failed},
+		{"two answers at once", failure("BuyInstead,SellInstead", ""), 4, states.StatusFailed, "TradeFailed", failed},
+		{"an error of everything", failure("States.ALL", ""), 4, states.StatusFailed, "TradeFailed", failed},
+		{"an error of 256 characters", failure(strings.Repeat("E", 256), ""), 4, states.StatusFailed, "TradeFailed", failed},
+		{"an error with quotes in its cause", failure("Maybe", strings.Repeat(`"`, 32_768)), 4, states.StatusFailed, "TradeFailed", failed},
 		{"an error without a name", failure("", "later"), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no", "failure": map[string]any{"Error": nil, "Cause": "later"}}},
-		{"a cause that takes six times its length in JSON", failure("Maybe", strings.Repeat("\x01", 32_768)), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
+		{"a cause that takes six times its length in JSON", failure("Maybe", strings.Repeat("\x01", 32_768)), 4, states.StatusFailed, "TradeFailed", failed},
 		{"a hostile error", failure(hostile, hostile), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no", "failure": map[string]any{"Error": hostile, "Cause": hostile}}},
-		{"the error States.DataLimitExceeded", failure("States.DataLimitExceeded", "x"), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no"}},
-	}
-	var executions []asked
-	for _, test := range tests {
-		executions = append(executions, r.answers(t, test.asked, test.answer))
-	}
-	return func() {
-		for i, test := range tests {
-			t.Run("answer of "+test.name, func(t *testing.T) {
-				if err := <-executions[i].done; err != nil {
-					t.Fatal(err)
-				}
-				x, report := r.end(t, executions[i].arn)
-				if x.Status != test.status || x.Error != test.err {
-					t.Errorf("the execution is %s: %q, %q", x.Status, x.Error, x.Cause)
-				}
-				for key, want := range test.want {
-					if fmt.Sprint(report[key]) != fmt.Sprint(want) {
-						t.Errorf("the report's %s is %v, want %v", key, report[key], want)
-					}
-				}
-				if test.status == states.StatusFailed && test.err != "States.Runtime" && !strings.HasPrefix(x.Cause, "Request Human Approval failed. Trade placed: no. Id: ") {
-					t.Errorf("the cause is %q", x.Cause)
-				}
-			})
-		}
-	}
-}
-
-// Answers that end an execution past every Catch, as Step Functions has it: nothing is
-// traded, and what tells is the alarm on failed executions. The function that is
-// returned waits for what comes of them, and returns the executions.
-func (r *running) uncaughtAnswers(t *testing.T) (check func() (unreported []string)) {
-	tests := []struct {
-		name   string
-		answer answer // to each request of the execution
-		asked  int
-		err    string
-	}{
-		{"the error States.Runtime", failure("States.Runtime", "x"), 1, "States.Runtime"},
+		{"the error States.DataLimitExceeded", failure("States.DataLimitExceeded", "x"), 4, states.StatusFailed, "TradeFailed", failed},
+		// It ends the execution past every Catch: what tells of it is the alarm on failed executions.
+		{"the error States.Runtime", failure("States.Runtime", "x"), 1, states.StatusFailed, "States.Runtime", nil},
 	}
 	var executions []asked
 	for _, test := range tests {
@@ -532,25 +494,30 @@ func (r *running) uncaughtAnswers(t *testing.T) (check func() (unreported []stri
 	}
 	return func() (unreported []string) {
 		for i, test := range tests {
-			unreported = append(unreported, executions[i].arn)
+			arn := executions[i].arn
+			if test.want == nil {
+				unreported = append(unreported, arn)
+			}
 			t.Run("answer of "+test.name, func(t *testing.T) {
 				if err := <-executions[i].done; err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				defer cancel()
-				x, err := r.Engine().Wait(ctx, executions[i].arn)
-				if err != nil || x.Status != states.StatusFailed || x.Error != test.err {
-					t.Errorf("the execution is %s: %s, %s, %v", x.Status, x.Error, x.Cause, err)
+				x := r.wait(t, arn)
+				if x.Status != test.status || x.Error != test.err {
+					t.Errorf("the execution is %s: %q, %q", x.Status, x.Error, x.Cause)
 				}
-				out, err := r.Engine().GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: x.ARN})
-				if err != nil {
-					t.Fatal(err)
+				if test.want == nil {
+					r.untraded(t, arn)
+					return
 				}
-				for _, e := range out.Events {
-					if e.Details.Name == "Buy Stock" || e.Details.Name == "Sell Stock" {
-						t.Errorf("it came to %s", e.Details.Name)
+				_, report := r.end(t, arn)
+				for key, want := range test.want {
+					if fmt.Sprint(report[key]) != fmt.Sprint(want) {
+						t.Errorf("the report's %s is %v, want %v", key, report[key], want)
 					}
+				}
+				if test.status == states.StatusFailed && !strings.HasPrefix(x.Cause, "Request Human Approval failed. Trade placed: no. Id: ") {
+					t.Errorf("the cause is %q", x.Cause)
 				}
 			})
 		}
@@ -558,11 +525,25 @@ func (r *running) uncaughtAnswers(t *testing.T) (check func() (unreported []stri
 	}
 }
 
+// untraded checks that an execution came to no trade.
+func (r *running) untraded(t *testing.T, arn string) {
+	t.Helper()
+	out, err := r.Engine().GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range out.Events {
+		if e.Details.Name == "Buy Stock" || e.Details.Name == "Sell Stock" {
+			t.Errorf("it came to %s", e.Details.Name)
+		}
+	}
+}
+
 // nothingLeft looks once more when everything has ended.
 func (r *running) nothingLeft(t *testing.T, unreported []string) {
 	r.emptyQueue(t)
 	executions := 0
-	for page := (states.ListExecutionsInput{StateMachineARN: r.StateMachineARN(), MaxResults: 1000}); ; {
+	for page := (&sfn.ListExecutionsInput{StateMachineArn: aws.String(r.StateMachineARN()), MaxResults: 1000}); ; {
 		out, err := r.Engine().ListExecutions(page)
 		if err != nil {
 			t.Fatal(err)
@@ -580,7 +561,7 @@ func (r *running) nothingLeft(t *testing.T, unreported []string) {
 				t.Errorf("%s is %s and has %d reports, want %d", x.Name, x.Status, got, want)
 			}
 		}
-		if page.NextToken = out.NextToken; out.NextToken == "" {
+		if page.NextToken = &out.NextToken; out.NextToken == "" {
 			break
 		}
 	}
@@ -629,7 +610,7 @@ func (r *running) token(t *testing.T, arn string) string {
 // newToken waits for an execution's newest token, which must be another than the last.
 func (r *running) newToken(ctx context.Context, arn, last string) (string, error) {
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
-		out, err := r.Engine().GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn, ReverseOrder: true})
+		out, err := r.Engine().GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn, ReverseOrder: true})
 		if err != nil {
 			return "", err
 		}

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/go-cmp/cmp"
 
 	"stocktrading/desk/decision"
-	"stocktrading/local/states"
 	"stocktrading/local/system"
 )
 
@@ -161,7 +161,7 @@ func TestCheck(t *testing.T) {
 						t.Errorf("%d wait afterwards, and it was told that one may: %v", len(waits), left)
 					}
 					for _, w := range waits {
-						r.Engine().StopExecution(states.StopExecutionInput{ExecutionARN: w.Execution})
+						r.Engine().StopExecution(&sfn.StopExecutionInput{ExecutionArn: &w.Execution})
 					}
 				})
 			}

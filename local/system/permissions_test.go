@@ -16,7 +16,6 @@ import (
 
 	"stocktrading/desk/decision"
 	"stocktrading/local/assembly"
-	"stocktrading/local/states"
 	"stocktrading/local/system"
 )
 
@@ -150,7 +149,7 @@ func (r *running) tour(t *testing.T, human bool, p permission) []string {
 			_, err := desk.Open(ctx, arn)
 			d.note(err)
 			r.Engine().Wait(ctx, arn)
-			r.Engine().StopExecution(states.StopExecutionInput{ExecutionARN: arn}) // if it was left waiting
+			r.Engine().StopExecution(&sfn.StopExecutionInput{ExecutionArn: &arn}) // if it was left waiting
 		})
 	}
 	all := make(chan struct{})

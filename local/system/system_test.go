@@ -103,17 +103,24 @@ func (r *running) waiting(t *testing.T, arn string) decision.Wait {
 // end returns how an execution ended and its one report.
 func (r *running) end(t *testing.T, arn string) (states.Execution, map[string]any) {
 	t.Helper()
+	x := r.wait(t, arn)
+	reports := r.reports(t, arn)
+	if len(reports) != 1 {
+		t.Fatalf("%d reports, want 1: %v", len(reports), reports)
+	}
+	return x, reports[0]
+}
+
+// wait returns how an execution ended.
+func (r *running) wait(t *testing.T, arn string) states.Execution {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	x, err := r.Engine().Wait(ctx, arn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reports := r.reports(t, arn)
-	if len(reports) != 1 {
-		t.Fatalf("%d reports, want 1: %v", len(reports), reports)
-	}
-	return x, reports[0]
+	return x
 }
 
 func (r *running) reports(t *testing.T, arn string) (inputs []map[string]any) {

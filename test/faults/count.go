@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
 	"stocktrading/lambdas/trading"
 	"stocktrading/local/states"
 )
@@ -33,7 +35,7 @@ func (r *run) readEnd(x *execution, arn string) (endOfExecution, error) {
 	if err != nil {
 		return endOfExecution{}, err
 	}
-	history, err := r.system.Engine().GetExecutionHistory(states.GetExecutionHistoryInput{ExecutionARN: arn, MaxResults: 1000})
+	history, err := r.system.Engine().GetExecutionHistory(&sfn.GetExecutionHistoryInput{ExecutionArn: &arn, MaxResults: 1000})
 	if err != nil {
 		return endOfExecution{}, err
 	}
