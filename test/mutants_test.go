@@ -64,6 +64,7 @@ var mutants = map[string][]mutant{
 		{"an AWS managed policy", "has ManagedPolicyArns", set([]any{"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}, "CheckStockPriceRole", "ManagedPolicyArns")},
 		{"a function's role as an approver", "has Roles", set([]any{"RequestHumanApprovalRole"}, "ApproverPolicy", "Roles")},
 		{"all actions but some", "a statement has NotAction", set("iam:*", "BuyStockRole", may("logs:PutLogEvents"), "NotAction")},
+		{"a statement without an effect", "a statement with the effect <nil>", remove("BuyStockRole", may("logs:PutLogEvents"), "Effect")},
 		{"a permission turned into its opposite", "denied is [{RequestHumanApprovalRole", set("Deny", "RequestHumanApprovalRole", may("sns:Publish"), "Effect")},
 	},
 	"nobody else is let in": {
