@@ -198,6 +198,10 @@ func TestInBrowser(t *testing.T) {
 	base := base(address)
 	b.run("open", chromedp.Navigate(address))
 	b.shows("Nothing waits for a decision.")
+	if _, err := l.Engine().StartExecution("first", []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	b.until("document.title.startsWith('(1) ')")
 
 	for _, test := range []struct {
 		name, side string // the recommendation that is needed, or "" for any
@@ -378,6 +382,8 @@ func TestInBrowser(t *testing.T) {
 				t.Errorf("a name takes %v lines of %q", lines, page)
 			}
 		}
+		b.run("open", chromedp.Navigate(base+"workflow"))
+		b.until("document.querySelector('#graph').scrollLeft > 0 && document.querySelector('.sideways').offsetHeight > 0")
 		b.run("back", emulation.ClearDeviceMetricsOverride())
 	})
 

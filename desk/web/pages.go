@@ -348,7 +348,7 @@ func (s *Server) trades(r *http.Request, p page, v tradesView, f decision.Filter
 	for _, t := range list {
 		v.List = append(v.List, row(t, time.Now()))
 	}
-	p.Poll, p.Data = s.poll(500, 20_000), v
+	p.Poll, p.Data = s.poll(5_000, 20_000), v // each look reads a history for every execution that runs
 	return p, nil
 }
 
