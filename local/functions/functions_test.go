@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -24,30 +23,22 @@ import (
 
 const arn = "arn:aws:lambda:eu-central-1:123456789012:function:Trading-Buy"
 
-// executable is testdata/function, built for all tests.
+// executable is this test, which is also the function and its parent.
 var executable string
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv("TEST_PARENT_OF"); path != "" {
-		beParent(path)
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		beFunction()
 	}
-	dir, err := os.MkdirTemp("", "functions")
-	if err != nil {
+	var err error
+	if executable, err = os.Executable(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	executable = filepath.Join(dir, "function")
-	if runtime.GOOS == "windows" {
-		executable += ".exe"
+	if os.Getenv("TEST_PARENT") != "" {
+		beParent()
 	}
-	build := exec.Command("go", "build", "-buildvcs=false", "-tags", "lambda.norpc", "-o", executable, "./testdata/function")
-	if output, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build testdata/function: %v\n%s", err, output)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // A journal is what the functions' processes wrote.
@@ -611,10 +602,10 @@ func TestClose(t *testing.T) {
 }
 
 // beParent is a program that is killed while its functions wait and work. It never returns.
-func beParent(path string) {
+func beParent() {
 	working := make(chan struct{})
 	p, err := Start(context.Background(), Config{
-		Functions: []Function{{Name: "Trading-Buy", ARN: arn, Path: path, Timeout: time.Minute}},
+		Functions: []Function{{Name: "Trading-Buy", ARN: arn, Path: executable, Timeout: time.Minute}},
 		Log: func(_ string, line []byte) {
 			fmt.Printf("%s\n", line)
 			if string(line) == "work outlive" {

@@ -35,12 +35,8 @@ func TestProcessesHaveTheirOwnGroup(t *testing.T) {
 
 func TestParentKilled(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent := exec.Command(self)
-	parent.Env = append(os.Environ(), "TEST_PARENT_OF="+executable)
+	parent := exec.Command(executable)
+	parent.Env = append(os.Environ(), "TEST_PARENT=1")
 	output, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

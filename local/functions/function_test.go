@@ -1,5 +1,4 @@
-// The function of the tests: it does what its payload says, and before that what START says.
-package main
+package functions
 
 import (
 	"bytes"
@@ -17,28 +16,6 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-type request struct {
-	Do string
-	MS int
-	N  int
-}
-
-type answer struct {
-	PID         int
-	Echo        request
-	RequestID   string
-	ARN         string
-	Function    string
-	LogGroup    string
-	LogStream   string
-	MemoryMB    int
-	TraceID     string
-	RemainingMS int64
-	Dir         string
-	Environment []string
-	Text        string
-}
-
 // NotTraded is an error with a name of its own.
 type NotTraded struct{ Reason string }
 
@@ -46,7 +23,8 @@ func (e NotTraded) Error() string { return "not traded: " + e.Reason }
 
 var parent = os.Getppid() // before it can have ended
 
-func main() {
+// beFunction is the function of the tests: it does what its payload says, and before that what START says.
+func beFunction() {
 	fmt.Println("process", os.Getpid())
 	switch os.Getenv("START") {
 	case "exit":
@@ -57,7 +35,7 @@ func main() {
 		signal.Ignore(syscall.SIGTERM, os.Interrupt)
 	case "report":
 		body := `{"errorMessage":"no market","errorType":"NoMarket"}`
-		if _, err := http.Post(runtimeAPI()+"/init/error", "application/json", strings.NewReader(body)); err != nil {
+		if _, err := http.Post(ownRuntimeAPI()+"/init/error", "application/json", strings.NewReader(body)); err != nil {
 			fmt.Println(err)
 		}
 		os.Exit(1)
@@ -100,27 +78,27 @@ func handle(ctx context.Context, r request) (answer, error) {
 		fmt.Print("four")
 		os.Exit(1)
 	case "poll early":
-		response, err := http.Get(runtimeAPI() + "/invocation/next")
+		response, err := http.Get(ownRuntimeAPI() + "/invocation/next")
 		if err != nil {
 			return a, err
 		}
 		response.Body.Close()
 		a.Text = response.Status
 	case "answer another":
-		response, err := http.Post(runtimeAPI()+"/invocation/another/response", "application/json", bytes.NewReader(nil))
+		response, err := http.Post(ownRuntimeAPI()+"/invocation/another/response", "application/json", bytes.NewReader(nil))
 		if err != nil {
 			return a, err
 		}
 		response.Body.Close()
 		a.Text = response.Status
 	case "fail without a type":
-		_, err := http.Post(runtimeAPI()+"/invocation/"+lc.AwsRequestID+"/error", "application/json", strings.NewReader("it broke"))
+		_, err := http.Post(ownRuntimeAPI()+"/invocation/"+lc.AwsRequestID+"/error", "application/json", strings.NewReader("it broke"))
 		return a, err
 	}
 	fmt.Println("done", r.Do)
 	return a, nil
 }
 
-func runtimeAPI() string {
+func ownRuntimeAPI() string {
 	return "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime"
 }
