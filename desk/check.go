@@ -13,7 +13,7 @@ import (
 // check tries out a deployment.
 type check struct{}
 
-// Help is what -h shows of it.
+// Help is what --help shows below the flags' list.
 func (*check) Help() string {
 	return `It tries out a deployment where a person approves and no real money is traded. It needs states:StartExecution on the state machine beside what the desk needs; where fourEyes is true, an administrator runs it, since the approvers' policy denies that call. With states:TestState it also runs every path of the definition on AWS's interpreter with mocked results, which deploys and trades nothing, and compares it with the local engine; this was not tried yet.`
 }
@@ -35,7 +35,7 @@ func (*check) run(ctx context.Context, s session) error {
 	return compare(ctx, s, say)
 }
 
-// compare holds the local engine against AWS's interpreter, by the definition that is deployed.
+// compare compares the local engine with AWS's interpreter, on the deployed definition.
 func compare(ctx context.Context, s session, say func(bool, string)) error {
 	api, ok := s.client.(teststate.API)
 	if !ok {

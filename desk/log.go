@@ -55,7 +55,7 @@ func parseTime(flag, text string) (time.Time, error) {
 
 func (c *log) run(ctx context.Context, s session) error {
 	var trades []decision.Trade
-	show, clear := progress(s.world)
+	show, clear := progress(s.environment)
 	for page, done := "", false; !done; done = page == "" || c.Limit > 0 && len(trades) >= c.Limit {
 		more, next, err := s.desk.Trades(ctx, c.filter, page)
 		if err != nil {

@@ -51,14 +51,14 @@ type named struct {
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, restore) // the second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], world{
+	os.Exit(run(ctx, os.Args[1:], environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, isTerminal: terminal.Is, connect: connect,
 	}))
 }
 
-// world is the command's streams, its environment and AWS.
-type world struct {
+// environment is what surrounds the command: its streams, its variables and AWS.
+type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -66,8 +66,8 @@ type world struct {
 	connect        func(ctx context.Context, region string) (decision.Client, func(context.Context) (string, error), error)
 }
 
-// connect returns a client of the region's Step Functions and a function that tells who
-// calls it.
+// connect returns a client of the region's Step Functions and a function that returns
+// the caller's ARN.
 func connect(ctx context.Context, region string) (decision.Client, func(context.Context) (string, error), error) {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
 	if err != nil {
@@ -77,7 +77,7 @@ func connect(ctx context.Context, region string) (decision.Client, func(context.
 }
 
 // run is the command. It returns the exit status.
-func run(ctx context.Context, args []string, w world) int {
+func run(ctx context.Context, args []string, w environment) int {
 	err := w.run(ctx, args)
 	if err == nil {
 		return 0
@@ -100,7 +100,7 @@ func (w wrongUse) Is(target error) bool { return target == decision.ErrWrongUse 
 
 // session is what a command works with.
 type session struct {
-	world
+	environment
 	command  string // its name
 	machine  decision.Machine
 	hint     string // the flag that names the machine, for the commands that are shown
@@ -118,7 +118,7 @@ type command interface {
 }
 
 // run parses a command line and runs the command.
-func (w world) run(ctx context.Context, args []string) error {
+func (w environment) run(ctx context.Context, args []string) error {
 	var (
 		line   cli
 		helped bool
@@ -138,7 +138,7 @@ func (w world) run(ctx context.Context, args []string) error {
 		return suggest(args, wrongUse(trading.OneLine(err.Error(), 200)))
 	}
 	c := parsed.Selected().Target.Addr().Interface().(command)
-	s := session{world: w, command: parsed.Selected().Name}
+	s := session{environment: w, command: parsed.Selected().Name}
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func suggest(args []string, err error) error {
 	return err
 }
 
-// asks tells whether there is a person to ask.
+// asks reports whether there is a person to ask.
 func (s session) asks() bool { return s.isTerminal(s.stdin) && s.isTerminal(s.stdout) }
 
 // introduce says who decides before anything is asked.

@@ -49,7 +49,7 @@ func (p person) runs(t *testing.T, s *sfntest.Service, args ...string) (status i
 	if p.ctx != nil {
 		ctx = p.ctx
 	}
-	status = run(ctx, args, world{
+	status = run(ctx, args, environment{
 		stdin: in, stdout: &out, stderr: &errs,
 		getenv: func(name string) string {
 			if value, ok := p.env[name]; ok || p.env != nil {
@@ -161,7 +161,7 @@ func TestRun(t *testing.T) {
 		{name: "JSON of one", args: []string{"order-1", "--json"}, status: 2, stderr: "desk: --json is for the list" + help},
 		{name: "page of one", args: []string{"--web", "order-1"}, status: 2, stderr: "desk: --web stands for itself: choose the execution on the page" + help},
 		{name: "page as JSON", args: []string{"--web", "--json"}, status: 2, stderr: "desk: --json and --web can't be used together" + help},
-		{name: "check of a definition that can't be read", args: []string{"check"}, status: 1, stdout: "✗ the state machine's definition can't be read, so it can't be told whether a check is harmless\n", stderr: "desk: the check failed, and nothing was started\n"},
+		{name: "check of a definition that can't be read", args: []string{"check"}, status: 1, stdout: "✗ the state machine's definition can't be read, so whether a check is harmless is unknown\n", stderr: "desk: the check failed, and nothing was started\n"},
 		{name: "check of an execution", args: []string{"check", "order-1"}, status: 2, stderr: "desk: unexpected argument order-1" + help},
 		{name: "check as JSON", args: []string{"check", "--json"}, status: 2, stderr: "desk: unknown flag --json" + help},
 		{name: "check as a page", args: []string{"--web", "check"}, status: 2, stderr: `desk: flag --web applies to the default command "show", not "check"` + help},
@@ -354,7 +354,7 @@ func TestWeb(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, ended := make(told, 1), make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"--web"}, world{
+		ended <- run(ctx, []string{"--web"}, environment{
 			stdout: out, stderr: io.Discard, getenv: func(string) string { return sfntest.Machine },
 			connect: func(context.Context, string) (decision.Client, func(context.Context) (string, error), error) {
 				return waiting(), func(context.Context) (string, error) { return me, nil }, nil
@@ -445,7 +445,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// screen is an output that tells when a question stands on it.
+// screen is an output that signals when a question is on it.
 type screen struct {
 	text  strings.Builder
 	asked func()
@@ -464,7 +464,7 @@ func TestInterrupted(t *testing.T) {
 	var errs strings.Builder
 	out := &screen{asked: cancel}
 	s := waiting()
-	w := world{
+	w := environment{
 		stdin: in, stdout: out, stderr: &errs,
 		getenv:     func(string) string { return sfntest.Machine },
 		isTerminal: func(any) bool { return true },
@@ -488,7 +488,7 @@ func TestOutputFails(t *testing.T) {
 	for _, args := range []string{"", "--json", "approve order-1"} {
 		s := waiting()
 		var errs strings.Builder
-		status := run(t.Context(), strings.Fields(args), world{
+		status := run(t.Context(), strings.Fields(args), environment{
 			stdin: strings.NewReader(""), stdout: full{}, stderr: &errs,
 			getenv:     func(string) string { return sfntest.Machine },
 			isTerminal: func(any) bool { return false },
@@ -519,7 +519,7 @@ func TestConnect(t *testing.T) {
 			t.Setenv("AWS_PROFILE", test.profile)
 		}
 		var errs strings.Builder
-		status := run(t.Context(), nil, world{
+		status := run(t.Context(), nil, environment{
 			stdin: strings.NewReader(""), stdout: io.Discard, stderr: &errs,
 			getenv: func(string) string { return sfntest.Machine }, isTerminal: terminal.Is, connect: connect,
 		})
@@ -553,7 +553,7 @@ func TestCompare(t *testing.T) {
 			"no permission", func(s *sfntest.Service) decision.Client { return tester{s, sfntest.Error("AccessDeniedException")} }, "",
 			running + "- Not compared with AWS's interpreter: you may not call states:TestState\n",
 		},
-		{"a broken reply", func(s *sfntest.Service) decision.Client { return tester{s, io.ErrUnexpectedEOF} }, "take the step S on AWS: unexpected EOF", running},
+		{"a broken reply", func(s *sfntest.Service) decision.Client { return tester{s, io.ErrUnexpectedEOF} }, "run the step S on AWS: unexpected EOF", running},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client := test.client(&sfntest.Service{Definition: definition})
@@ -563,7 +563,7 @@ func TestCompare(t *testing.T) {
 			}
 			var out strings.Builder
 			desk := decision.New(client, machine, func(context.Context) (string, error) { return me, nil })
-			err = compare(t.Context(), session{world: world{stdout: &out}, machine: machine, client: client, desk: desk}, func(bool, string) { t.Error("told something") })
+			err = compare(t.Context(), session{environment: environment{stdout: &out}, machine: machine, client: client, desk: desk}, func(bool, string) { t.Error("said something") })
 			if got := fmt.Sprint(err); err != nil && got != test.err || err == nil && test.err != "" {
 				t.Errorf("got error %s, want %q", got, test.err)
 			}

@@ -50,7 +50,7 @@ func (c *show) run(ctx context.Context, s session) error {
 	}
 	wait, err := s.desk.Find(ctx, *c.Execution)
 	if errors.Is(err, decision.ErrGone) {
-		return c.tell(ctx, s, err)
+		return c.showTrade(ctx, s, err)
 	} else if err != nil {
 		return err
 	}
@@ -70,22 +70,22 @@ func (c *show) run(ctx context.Context, s session) error {
 	}
 	answer, reason, err := c.ask(ctx, s, wait)
 	if errors.Is(err, decision.ErrGone) {
-		return c.tell(ctx, s, err)
+		return c.showTrade(ctx, s, err)
 	} else if err != nil {
 		return err
 	}
 	return s.send(ctx, wait, answer, reason, c.Details)
 }
 
-// tell shows what came of an execution that asks no more, or returns the error that says so.
-func (c *show) tell(ctx context.Context, s session, gone error) error {
+// showTrade shows what came of an execution that no longer asks, or returns gone.
+func (c *show) showTrade(ctx context.Context, s session, gone error) error {
 	x, err := s.desk.Open(ctx, *c.Execution)
-	if errors.Is(err, decision.ErrNoExecution) { // it was found by how its name looks
+	if errors.Is(err, decision.ErrNoExecution) { // Find went by how the name is displayed
 		return gone
 	} else if err != nil {
 		return err
 	}
-	return s.terminal.Tell(x.Trade, c.Details)
+	return s.terminal.ShowTrade(x.Trade, c.Details)
 }
 
 // grace is how much later than its deadline a history may show that a wait has expired.
@@ -111,7 +111,7 @@ func (c *show) ask(ctx context.Context, s session, wait decision.Wait) (decision
 
 func (c *show) list(ctx context.Context, s session) error {
 	var clear func()
-	s.desk.Progress, clear = progress(s.world)
+	s.desk.Progress, clear = progress(s.environment)
 	waits, err := s.desk.List(ctx)
 	clear()
 	switch {
@@ -145,12 +145,12 @@ func writeJSON[T any](out io.Writer, list []T) error {
 	return nil
 }
 
-// patience is how long a list may take before it shows how far it has come.
+// patience is how long a list may take before it shows its progress.
 const patience = 500 * time.Millisecond
 
-// progress returns a function that shows on one line of a terminal how far a list has
-// come, of a total that may be unknown (0), and one that takes the line away.
-func progress(w world) (show func(done, total int), clear func()) {
+// progress returns a function that shows a list's progress on one line of a terminal, of a
+// total or of an unknown one (0), and a function that clears the line.
+func progress(w environment) (show func(done, total int), clear func()) {
 	if !w.isTerminal(w.stderr) {
 		return nil, func() {}
 	}

@@ -33,7 +33,7 @@ type Execution struct {
 	Trade  Trade   // the same in a person's words
 }
 
-// Name is the execution's name as it is, for a request. It may hold what is not to be shown.
+// Name is the execution's name as it is, for a request. It may hold characters that must not be shown.
 func (x Execution) Name() string { return x.ARN[strings.LastIndex(x.ARN, ":")+1:] }
 
 // Event is an event of an execution's history. Each type has its own choice of fields.
@@ -131,7 +131,7 @@ func (d *Desk) wholeHistory(ctx context.Context, execution string) ([]types.Hist
 	}
 }
 
-// readEvent takes what a person wants to see from the details, of which an event has one.
+// readEvent reads what a person wants to see from the one details field that an event has.
 func readEvent(e types.HistoryEvent) Event {
 	out := Event{ID: e.Id, At: aws.ToTime(e.Timestamp), Type: string(e.Type)}
 	text := func(field *string, value *string) { *field = aws.ToString(value) }

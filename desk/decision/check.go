@@ -31,20 +31,19 @@ var harmless = []string{
 }
 
 // Check tries out a deployment: it starts an execution, waits until that asks, declines it
-// and looks at what the history holds of it. It tells of each thing in a sentence whether
-// it works. It starts nothing where the state machine doesn't say that a person approves
+// and looks at its history. It says for each step, in a sentence, whether it works. It starts nothing where the state machine doesn't say that a person approves
 // and that no real money is traded.
 //
 // The caller needs the stack's ApproverPolicy, and states:StartExecution on the state
-// machine, which approvers don't have. Whoever may do more learns less: that the policy
-// is enough shows only to a caller who has nothing else.
+// machine, which approvers don't have. Only a caller with no other permissions learns
+// that the policy is enough.
 //
 // An execution that was started is declined also when the check fails or is interrupted.
 // The error is not nil unless all works; it says if the execution still waits.
-func (d *Desk) Check(ctx context.Context, tell func(ok bool, sentence string)) error {
+func (d *Desk) Check(ctx context.Context, say func(ok bool, sentence string)) error {
 	c := &check{
 		Desk: d,
-		tell: tell,
+		say:  say,
 		name: "desk-check-" + time.Now().UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6]),
 	}
 	c.perform(ctx)
@@ -64,7 +63,7 @@ func (d *Desk) Check(ctx context.Context, tell func(ok bool, sentence string)) e
 // check is a check that is being made.
 type check struct {
 	*Desk
-	tell    func(ok bool, sentence string)
+	say     func(ok bool, sentence string)
 	name    string // of the execution
 	failed  bool
 	started bool      // perhaps: a reply may be lost
@@ -75,7 +74,7 @@ type check struct {
 
 func (c *check) arn() string { return c.machine.prefix + c.name }
 
-// perform makes the check, as far as it comes.
+// perform runs the check as far as it gets.
 func (c *check) perform(ctx context.Context) {
 	if !c.step(c.isHarmless(ctx)) || !c.step(c.start(ctx)) {
 		return
@@ -96,13 +95,13 @@ func (c *check) perform(ctx context.Context) {
 	c.step(c.tradesNothing())
 }
 
-// step tells how a step went, and returns whether well.
+// step says how a step went, and reports whether it succeeded.
 func (c *check) step(sentence string, err error) bool {
 	if err != nil {
 		c.failed = true
 		sentence = err.Error()
 	}
-	c.tell(err == nil, sentence)
+	c.say(err == nil, sentence)
 	return err == nil
 }
 
@@ -113,7 +112,7 @@ func (c *check) isHarmless(ctx context.Context) (string, error) {
 	}
 	var definition struct{ Comment string }
 	if err := json.Unmarshal([]byte(text), &definition); err != nil {
-		return "", errorf(nil, "the state machine's definition can't be read, so it can't be told whether a check is harmless")
+		return "", errorf(nil, "the state machine's definition can't be read, so whether a check is harmless is unknown")
 	}
 	comment := definition.Comment
 	for _, stakes := range harmless {
@@ -152,7 +151,7 @@ func (c *check) asks(ctx context.Context) (string, error) {
 			if time.Since(began) >= checkPatience {
 				return "", errorf(nil, "%s has not come to ask within %v", c.name, checkPatience)
 			}
-			pause(ctx, checkInterval) // the next call tells of an interruption
+			pause(ctx, checkInterval) // the next call returns the error of an interruption
 			continue
 		case err != nil:
 			return "", err
@@ -165,7 +164,7 @@ func (c *check) asks(ctx context.Context) (string, error) {
 }
 
 func (c *check) isListed(ctx context.Context) (string, error) {
-	for _, lag := range lags { // a list may come later than what it holds
+	for _, lag := range lags { // a new execution may be missing from the list for a while
 		if !pause(ctx, lag) {
 			break
 		}
@@ -243,7 +242,7 @@ func (c *check) messageID() (string, error) {
 			return "The topic took the report, and the history carries its message id: " + trading.OneLine(reply.MessageId, 80) + ".", nil
 		}
 	}
-	return "", errorf(nil, "the history carries no message id of a report: it is not known that the topic took one")
+	return "", errorf(nil, "the history has no message id of a report: whether the topic took one is unknown")
 }
 
 func (c *check) tradesNothing() (string, error) {
@@ -262,7 +261,7 @@ func (c *check) withdraw(ctx context.Context) error {
 	if err == nil {
 		_, err = c.decline(ctx)
 	}
-	if !c.open { // whatever came in between
+	if !c.open { // whatever happened in between
 		return nil
 	}
 	return err

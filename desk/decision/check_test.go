@@ -105,7 +105,7 @@ func TestCheck(t *testing.T) {
 		{"live market", says("Trades. Approval: human. Market: live."), []string{refused + "this state machine says: Approval: human. Market: live."}, nothing},
 		{"more after it", says("Approval: human. Market: simulated. Or not."), []string{refused + "this state machine says: Approval: human. Market: simulated. Or not."}, nothing},
 		{"nothing said", says("Trades."), []string{refused + "the state machine's Comment doesn't say which those are; deploy a version of the stack that does"}, nothing},
-		{"no definition", func(d *deployment) { d.Definition = "" }, []string{"✗ the state machine's definition can't be read, so it can't be told whether a check is harmless"}, nothing},
+		{"no definition", func(d *deployment) { d.Definition = "" }, []string{"✗ the state machine's definition can't be read, so whether a check is harmless is unknown"}, nothing},
 
 		{
 			"may not start", func(d *deployment) {
@@ -153,7 +153,7 @@ func TestCheck(t *testing.T) {
 			[]string{
 				harmless, started, "✗ NAME asked nobody and is over (ExecutionFailed at 2000-01-01T00:00:00Z): there is nothing to decide",
 				"✗ the execution ended as FAILED InvalidRequest: no such stock", "✗ nothing was reported: the history has no Report Result",
-				"✗ the history carries no message id of a report: it is not known that the topic took one", untraded,
+				"✗ the history has no message id of a report: whether the topic took one is unknown", untraded,
 			},
 			nobody,
 		},
@@ -248,7 +248,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"no message id", func(d *deployment) { d.reply = `{}` },
-			[]string{harmless, started, asks, listed, decided, ended, outcome, "✗ the history carries no message id of a report: it is not known that the topic took one", untraded},
+			[]string{harmless, started, asks, listed, decided, ended, outcome, "✗ the history has no message id of a report: whether the topic took one is unknown", untraded},
 			nobody,
 		},
 		{

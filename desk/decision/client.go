@@ -77,8 +77,8 @@ func sendOnce(o *sfn.Options) {
 	o.Retryer = newRetryer([]retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}})
 }
 
-// namedCredentials marks the errors of a provider as what they are, which is otherwise in
-// their text alone.
+// namedCredentials gives the errors of a provider a type; otherwise only their text says what
+// they are.
 type namedCredentials struct{ aws.CredentialsProvider }
 
 func (p namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
@@ -94,7 +94,7 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return "retrieve credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// reason is the outermost text, because the innermost tells of the last place only where
+// reason is the outermost text, because the innermost names only the last place where
 // credentials were looked for.
 func (e *credentialsError) reason() string {
 	text := strings.TrimPrefix(e.err.Error(), "failed to refresh cached credentials, ")

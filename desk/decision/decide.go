@@ -52,11 +52,11 @@ func (w Wait) side() (trading.Side, bool) {
 
 // resolve turns the answer that names the recommended side into the approval.
 func (w Wait) resolve(a Answer) (Answer, error) {
-	side, known := w.side()
+	side, ok := w.side()
 	switch {
 	case w.Problem != "":
 		return "", errorf(nil, "nothing can be decided about %s, %s: stop the execution or let the request expire", w.Name(), w.Problem)
-	case a == Approve && !known:
+	case a == Approve && !ok:
 		return "", errorf(ErrWrongUse, "%s recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline", w.Name())
 	case a == Buy && side == trading.Buy, a == Sell && side == trading.Sell:
 		return Approve, nil
@@ -73,14 +73,14 @@ func (w Wait) Act(a Answer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	recommended, known := w.side()
+	recommended, ok := w.side()
 	verb := map[Answer]string{Buy: "Buy", Sell: "Sell", Decline: "Decline to " + string(recommended)}[a]
 	switch {
 	case a == Approve && recommended == trading.Buy:
 		verb = "Buy"
 	case a == Approve:
 		verb = "Sell"
-	case a == Decline && !known:
+	case a == Decline && !ok:
 		verb = "Decline to trade"
 	}
 	act := fmt.Sprintf("%s %d %s at %s, %s in all", verb, w.Quote.Qty, w.Quote.Symbol,
@@ -90,7 +90,7 @@ func (w Wait) Act(a Answer) (string, error) {
 		return act + "; nothing is traded", nil
 	case a == Approve:
 		act += ", as recommended"
-	case known:
+	case ok:
 		act += fmt.Sprintf(", against the recommendation to %s", recommended)
 	}
 	switch w.Quote.Market {
@@ -130,7 +130,7 @@ func compose(a Answer, reason, who string) message {
 	}
 }
 
-// made tells whether an event is what this message leads to.
+// made reports whether this message caused an event.
 func (m message) made(e types.HistoryEvent) bool {
 	switch e.Type {
 	case types.HistoryEventTypeTaskSucceeded:
@@ -174,7 +174,7 @@ func (d *Desk) send(ctx context.Context, token secret, m message) error {
 // It sends nothing if the wait is not the one that is open now; then, and when another
 // answer was faster, the error is ErrGone.
 //
-// An answer is sent once. If its reply is lost, the history tells whether it counted.
+// An answer is sent once. If its reply is lost, the history shows whether it counted.
 func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Record, error) {
 	a, err := w.resolve(a)
 	if err != nil {
@@ -203,7 +203,7 @@ func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Rec
 // the stack's ApproverPolicy gives.
 type Standing struct {
 	Caller string // the ARN of the person, as an answer would carry it
-	Lacks  string // a permission of the ApproverPolicy that they are known to lack, or empty
+	Lacks  string // a permission of the ApproverPolicy that they certainly lack, or empty
 }
 
 // String says so: "You decide as ana."
@@ -266,8 +266,8 @@ func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
 }
 
 // inVain returns an error if the state machine is being deleted. Step Functions still takes
-// answers then, and ends each execution at its next step. If it can't be asked, that is no
-// reason not to decide.
+// answers then, and ends each execution at its next step. A failure to find out
+// does not keep anybody from deciding.
 func (d *Desk) inVain(ctx context.Context, w Wait) error {
 	out, err := d.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(d.machine.ARN)})
 	if err == nil && out.Status == types.StateMachineStatusDeleting {
@@ -279,13 +279,13 @@ func (d *Desk) inVain(ctx context.Context, w Wait) error {
 // How long the history may take to show an answer.
 var lags = []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, time.Second, 2 * time.Second}
 
-// settle finds out what became of a message that was sent, or whose sending failed as sent tells.
+// settle reads from the history whether the answer counted; sent is the error of sending it.
 func (d *Desk) settle(ctx context.Context, w Wait, m message, sent error) (Record, error) {
 	verdict := judge(sent)
 	if verdict == notTaken {
 		return Record{}, explain(ctx, m.action(), d.machine.ARN, sent)
 	}
-	// Who interrupts now wants to leave, but should know whether the answer counts.
+	// Whoever interrupts now wants to leave, but should learn whether the answer counted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 

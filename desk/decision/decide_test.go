@@ -70,7 +70,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// While a state machine is being deleted, Step Functions takes answers of which nothing comes.
+// While a state machine is being deleted, Step Functions accepts answers that lead to nothing.
 func TestDecideInVain(t *testing.T) {
 	s := &sfntest.Service{Deleting: true}
 	s.Start("order-1", noon).Ask(noon, token, sell)

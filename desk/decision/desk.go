@@ -97,9 +97,9 @@ func New(client Client, machine Machine, who func(context.Context) (string, erro
 // something else is left out; one whose request can't be read is there, with a Problem.
 //
 // A wait shows the same as long as it is open, so a later List reads the history of what
-// is new alone, and again of as many others as AWS allows without delay, those first that
-// it has not read for longest. Until then it may still show a wait that somebody else has
-// answered, if its execution runs on. Decide reads the history in any case.
+// is new alone, and again of as many others as AWS allows without delay, the least recently
+// read first. Until then it may still show a wait that somebody else has
+// answered, if its execution is still running. Decide reads the history in any case.
 func (d *Desk) List(ctx context.Context) ([]Wait, error) {
 	d.listing.Lock()
 	defer d.listing.Unlock()
@@ -107,14 +107,14 @@ func (d *Desk) List(ctx context.Context) ([]Wait, error) {
 	if err != nil {
 		return nil, err
 	}
-	unknown, known := d.divide(running)
+	unread, seen := d.divide(running)
 	var (
 		mu   sync.Mutex
-		done = len(known)
+		done = len(seen)
 	)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for _, execution := range unknown {
+	for _, execution := range unread {
 		group.Go(func() error {
 			if err := d.look(ctx, execution); err != nil {
 				return err
@@ -128,7 +128,7 @@ func (d *Desk) List(ctx context.Context) ([]Wait, error) {
 			return nil
 		})
 	}
-	for _, execution := range known {
+	for _, execution := range seen {
 		if d.histories.Tokens() < decideReserve {
 			break
 		}
@@ -141,8 +141,8 @@ func (d *Desk) List(ctx context.Context) ([]Wait, error) {
 }
 
 // divide forgets what does not run, and returns the executions whose history must be read
-// and those that are remembered, of which the one comes first that was not read for longest.
-func (d *Desk) divide(running []types.ExecutionListItem) (unknown, known []types.ExecutionListItem) {
+// and those that are remembered, the least recently read first.
+func (d *Desk) divide(running []types.ExecutionListItem) (unread, seen []types.ExecutionListItem) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	runs := map[string]sight{}
@@ -150,17 +150,17 @@ func (d *Desk) divide(running []types.ExecutionListItem) (unknown, known []types
 		s, ok := d.seen[aws.ToString(execution.ExecutionArn)]
 		expired := !s.wait.Deadline.IsZero() && !time.Now().Before(s.wait.Deadline)
 		if !ok || !s.lasting || expired || s.redrives != aws.ToInt32(execution.RedriveCount) {
-			unknown = append(unknown, execution)
+			unread = append(unread, execution)
 			continue
 		}
 		runs[s.wait.Execution] = s
-		known = append(known, execution)
+		seen = append(seen, execution)
 	}
 	d.seen = runs
-	slices.SortStableFunc(known, func(a, b types.ExecutionListItem) int {
+	slices.SortStableFunc(seen, func(a, b types.ExecutionListItem) int {
 		return runs[*a.ExecutionArn].at.Compare(runs[*b.ExecutionArn].at)
 	})
-	return unknown, known
+	return unread, seen
 }
 
 // look reads whether an execution waits, and remembers it.
@@ -202,7 +202,7 @@ func (d *Desk) Seen() []Wait {
 func (d *Desk) running(ctx context.Context) ([]types.ExecutionListItem, error) {
 	var (
 		all  []types.ExecutionListItem
-		seen = map[string]bool{} // what moves while pages are turned may come twice
+		seen = map[string]bool{} // an execution can appear on two pages if the list changes meanwhile
 		next *string
 	)
 	for {
@@ -230,7 +230,7 @@ func (d *Desk) running(ctx context.Context) ([]types.ExecutionListItem, error) {
 	}
 }
 
-// glance tells whether a running execution waits, by the few newest events of its history.
+// glance reports whether a running execution waits, by the few newest events of its history.
 func (d *Desk) glance(ctx context.Context, execution types.ExecutionListItem) (s sight, open bool, err error) {
 	arn := aws.ToString(execution.ExecutionArn)
 	s = sight{redrives: aws.ToInt32(execution.RedriveCount), at: time.Now()}
@@ -249,8 +249,8 @@ func (d *Desk) glance(ctx context.Context, execution types.ExecutionListItem) (s
 	return s, true, nil
 }
 
-// Find returns the open wait of an execution, which is named by its ARN or its name. The
-// error of one that waits no longer is ErrGone, that of one that does not wait yet ErrNotYet.
+// Find returns the open wait of an execution, which is named by its ARN or its name. Its
+// error is ErrGone if the execution no longer waits, and ErrNotYet if it does not wait yet.
 func (d *Desk) Find(ctx context.Context, execution string) (Wait, error) {
 	arn, err := d.machine.execution(execution)
 	if err != nil {

@@ -17,22 +17,22 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// What an error of the desk may be.
+// The kinds of the desk's errors, for errors.Is.
 var (
 	// ErrGone: the wait is over. It was answered, has expired, or its execution has ended.
 	ErrGone = errors.New("the wait is gone")
-	// ErrNotYet: the execution has not come to ask yet.
+	// ErrNotYet: the execution has not asked yet.
 	ErrNotYet = errors.New("nothing is asked yet")
-	// ErrWrongUse: what was asked of the desk can't be, whatever the state of things.
+	// ErrWrongUse: the arguments are invalid, whatever the execution's state.
 	ErrWrongUse = errors.New("wrong use")
-	// ErrNoExecution: there is not an execution of that name.
+	// ErrNoExecution: there is no execution of that name.
 	ErrNoExecution = fmt.Errorf("%w doesn't exist", errThisExecution)
 
 	errThisExecution = errors.New("the history of one execution")
 )
 
-// failure is an error as one sentence for a person. Of the error that led to it, it holds
-// no more than what is in the sentence: an answer of the service may quote a token.
+// failure is an error as one sentence for a person. It does not
+// wrap the error that led to it: a reply of the service may quote a token.
 type failure struct {
 	sentence string
 	is       error // one of the errors above, or of package context, or nil
@@ -45,7 +45,7 @@ func errorf(is error, format string, args ...any) error {
 	return &failure{sentence: fmt.Sprintf(format, args...), is: is}
 }
 
-// action is a permission of IAM, and the API's call that takes it.
+// action is an IAM action, which is also the API call that needs it.
 type action string
 
 const (
@@ -59,7 +59,7 @@ const (
 	getCallerIdentity    action = "sts:GetCallerIdentity"
 )
 
-// sends tells whether the call's input holds a token, which its errors may quote.
+// sends reports whether the call's input holds a token, which its errors may quote.
 func (a action) sends() bool { return a == sendTaskSuccess || a == sendTaskFailure }
 
 // explain makes the error of a call a sentence that says what to do. The call is about
@@ -154,13 +154,13 @@ func detail(err error) string {
 	}
 }
 
-// denied tells whether the service said that the caller may not do this.
+// denied reports whether the service said that the caller may not do this.
 func denied(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied")
 }
 
-// throttled tells whether the service said that there were too many calls.
+// throttled reports whether the service said that there were too many calls.
 func throttled(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
@@ -170,7 +170,7 @@ func throttled(err error) bool {
 	return ok
 }
 
-// refused tells whether the service answered and did nothing.
+// refused reports whether the service answered and did nothing.
 func refused(err error) bool {
 	var (
 		api      smithy.APIError
@@ -185,7 +185,7 @@ func refused(err error) bool {
 	return api.ErrorFault() != smithy.FaultServer
 }
 
-// unsent tells whether a call failed before anything left this machine.
+// unsent reports whether a call failed before anything left this machine.
 func unsent(err error) bool {
 	var (
 		credentials *credentialsError

@@ -60,15 +60,15 @@ func (d *Desk) history(ctx context.Context, execution string, page int32, stop f
 	}
 }
 
-// asks tells whether an event begins a wait for a person.
+// asks reports whether an event begins a wait for a person.
 func asks(e types.HistoryEvent) bool {
 	return e.Type == types.HistoryEventTypeTaskScheduled && e.TaskScheduledEventDetails != nil &&
 		aws.ToString(e.TaskScheduledEventDetails.Resource) == waitResource
 }
 
-// closes tells whether an event is one after which an earlier wait is open no more. Events
-// of a type that isn't known don't: to show a wait that is over does no harm, because its
-// token is refused, and to hide one that is open would.
+// closes reports whether an event is one after which no earlier wait is open. Events of
+// unknown types are not: showing a wait that is over does no harm, because its token is
+// refused, but hiding an open one would.
 func closes(e types.HistoryEvent) bool {
 	switch e.Type {
 	case types.HistoryEventTypeTaskScheduled, types.HistoryEventTypeTaskStartFailed, types.HistoryEventTypeTaskSubmitFailed,
@@ -79,7 +79,7 @@ func closes(e types.HistoryEvent) bool {
 	return ends(e) || strings.HasSuffix(name, "StateEntered") || strings.HasSuffix(name, "StateExited") || strings.HasSuffix(name, "StateAborted")
 }
 
-// ends tells whether an event is about the execution itself. Within a running execution
+// ends reports whether an event is about the execution itself. Within a running execution
 // these are its start and its redrive, after which it doesn't wait either.
 func ends(e types.HistoryEvent) bool { return strings.HasPrefix(string(e.Type), "Execution") }
 

@@ -43,7 +43,7 @@ func ParseMachine(arn string) (Machine, error) {
 	}, nil
 }
 
-// IsARN tells an ARN from a name, which holds no colon.
+// IsARN distinguishes an ARN from a name, which can't contain a colon.
 func IsARN(s string) bool { return strings.HasPrefix(s, "arn:") }
 
 // execution returns the ARN of an execution that is named by its ARN or its name.
@@ -69,11 +69,11 @@ func (m Machine) execution(s string) (string, error) {
 	return m.prefix + name, nil
 }
 
-// forbidden are the characters that Step Functions takes in no name, spaces and control
-// characters aside.
+// forbidden are the characters that Step Functions does not allow in a name, besides spaces
+// and control characters.
 const forbidden = "<>{}[]?*\"#%\\^|~`$&,;:/"
 
-// ValidName tells whether an execution can have a name.
+// ValidName reports whether an execution can have a name.
 func ValidName(name string) bool {
 	n := utf8.RuneCountInString(name)
 	return n >= 1 && n <= 80 && !strings.ContainsFunc(name, func(c rune) bool {

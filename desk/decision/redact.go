@@ -30,7 +30,7 @@ func (e *Event) texts() []*string {
 // tokenKey is the key under which the state machine sends a token, in any case.
 const tokenKey = "tasktoken"
 
-// redaction knows the secrets of an execution.
+// redaction collects the secrets of an execution.
 type redaction struct{ secrets []string }
 
 // collect takes the tokens from a text of JSON, and from JSON in its strings.

@@ -19,8 +19,8 @@ type cell struct {
 	number bool // stands to the right
 }
 
-// table writes rows, the first of which is the head. Where they are wider than the terminal,
-// the last cell of each row goes on a line of its own. notes are written below their rows.
+// table writes rows; the first is the heading. Where they are wider than the terminal,
+// the last cell of each row goes on its own line. notes are written below their rows.
 func (t *Terminal) table(rows [][]cell, notes map[int]string) error {
 	for i := range rows[0] {
 		rows[0][i].paint = t.paint.bold

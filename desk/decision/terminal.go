@@ -17,7 +17,7 @@ import (
 // Terminal is where a person reads and answers. What it writes of an execution has no
 // control characters, whatever the execution's texts hold.
 type Terminal struct {
-	// Now is the clock by which it tells how long something has waited. It is time.Now unless set.
+	// Now is the clock that waiting times are measured by. It is time.Now unless set.
 	Now func() time.Time
 
 	// Width is how many columns a line may have, or 0 for any number. It is that of the terminal unless set.
@@ -49,8 +49,8 @@ func newPalette(colour bool) palette {
 }
 
 func (p palette) side(w Wait) func(...any) string {
-	switch side, known := w.side(); {
-	case !known:
+	switch side, ok := w.side(); {
+	case !ok:
 		return p.warn
 	case side == trading.Buy:
 		return p.buy
@@ -62,14 +62,14 @@ func (p palette) side(w Wait) func(...any) string {
 // recommendation is what is recommended, with a word of warning where that is not a side.
 func recommendation(w Wait) string {
 	text := trading.OneLine(w.Recommended, 20)
-	if _, known := w.side(); !known {
+	if _, ok := w.side(); !ok {
 		return fmt.Sprintf("unknown (%s)", text)
 	}
 	return text
 }
 
-// Tell writes what came of an execution.
-func (t *Terminal) Tell(x Trade, details bool) error {
+// ShowTrade writes what came of an execution.
+func (t *Terminal) ShowTrade(x Trade, details bool) error {
 	var text string
 	if act := x.Act(); act != "" {
 		text = t.paint.bold(terminal.Fold(act+".", "", t.Width)) + "\n"
@@ -119,7 +119,7 @@ func (t *Terminal) Show(w Wait) error {
 	return t.write(b.String())
 }
 
-// Ask shows a wait and asks what to do about it, until it gets an answer that it knows.
+// Ask shows a wait and asks what to do about it, until it gets one of the answers.
 // The end of the input is Later. When the context ends, so does the question, with the
 // context's error; a line that was typed for it is dropped if it is complete before the
 // next question.
@@ -139,12 +139,12 @@ func (t *Terminal) Ask(ctx context.Context, w Wait) (Answer, string, error) {
 		if err != nil || line == "" && t.in.ended {
 			return Later, "", err
 		}
-		answer, known := answers[strings.ToLower(line)]
-		if !known && line == "" {
+		answer, ok := answers[strings.ToLower(line)]
+		if !ok && line == "" {
 			continue
 		}
-		if !known {
-			if err := t.write(fmt.Sprintf("%q is none of these.\n", trading.OneLine(line, 40))); err != nil {
+		if !ok {
+			if err := t.write(fmt.Sprintf("%q is not one of these.\n", trading.OneLine(line, 40))); err != nil {
 				return Later, "", err
 			}
 			continue
@@ -203,10 +203,10 @@ var answers = map[string]Answer{
 
 func (t *Terminal) question(w Wait) string {
 	offers := "[b]uy, [s]ell"
-	switch side, known := w.side(); {
-	case known && side == trading.Buy:
+	switch side, ok := w.side(); {
+	case ok && side == trading.Buy:
 		offers = "[a]pprove to buy, [s]ell instead"
-	case known:
+	case ok:
 		offers = "[a]pprove to sell, [b]uy instead"
 	}
 	if t.Final {

@@ -87,7 +87,7 @@ func TestWidth(t *testing.T) {
 		terminal.Width = width
 		w := find(t, d, "waits-"+name)
 		_, _, asked := terminal.Ask(t.Context(), w)
-		if err := errors.Join(asked, terminal.Table([]decision.Wait{w}), terminal.Log(trades, true), terminal.Tell(trades[0], true)); err != nil {
+		if err := errors.Join(asked, terminal.Table([]decision.Wait{w}), terminal.Log(trades, true), terminal.ShowTrade(trades[0], true)); err != nil {
 			t.Fatal(err)
 		}
 		typed := strings.NewReplacer("later? ", "later?\n", "reason)? ", "reason)?\n", "back: ", "back:\n") // a person's Enter
@@ -176,10 +176,10 @@ func TestAsk(t *testing.T) {
 		{"decline without a reason", "sell", "d\n\ny\n", decision.Decline, "", ask + none + sure},
 		{"a reason that is too long", "sell", "d\n" + strings.Repeat("x", 1001) + "\nshort\ny\n", decision.Decline, "short", ask + none + "The reason has 1001 characters, and 1000 are allowed: shorten it.\n" + why + sure},
 		{"later", "sell", "q\n", decision.Later, "", ask},
-		{"unknown answers", "sell", "yes\x1b[31m\n\na\n\ny\n", decision.Approve, "", ask + "\"yes[31m\" is none of these.\n" + ask + ask + sold + sure},
+		{"unknown answers", "sell", "yes\x1b[31m\n\na\n\ny\n", decision.Approve, "", ask + "\"yes[31m\" is not one of these.\n" + ask + ask + sold + sure},
 		{"nothing to approve", "hold", "a\nb\n\ny\n", decision.Buy, "", strings.Repeat("\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? ", 1) + "Order-1 recommends neither to buy nor to sell, so there is nothing to approve: answer buy, sell or decline.\n" + "\n[b]uy, [s]ell, [d]ecline, or [q]uit and decide later? \nBuy 5 AMZN at $62, $310 in all.\n" + why + sure},
 		{"end of the input", "sell", "", decision.Later, "", ask + "\n"},
-		{"end after a mistake", "sell", "x\n", decision.Later, "", ask + "\"x\" is none of these.\n" + ask + "\n"},
+		{"end after a mistake", "sell", "x\n", decision.Later, "", ask + "\"x\" is not one of these.\n" + ask + "\n"},
 		{"end in the line", "sell", "a", decision.Later, "", ask + "\n" + sold + "\n"},
 		{"end before the reason", "sell", "d\n", decision.Later, "", ask + none + "\n"},
 		{"end before the yes", "sell", "a\n\n", decision.Later, "", ask + sold + sure + "\n"},

@@ -74,7 +74,7 @@ func (t Trade) Took() time.Duration {
 
 // Act names what was decided, such as "Buy 5 AMZN at $75, $375 in all, against the
 // recommendation to sell", or what is recommended while or where nobody chose to trade, such as
-// "Recommended: sell 5 AMZN at $75, $375 in all". Without a quote it is as much as is known.
+// "Recommended: sell 5 AMZN at $75, $375 in all". Without a quote, it says as much as is known.
 func (t Trade) Act() string {
 	act := t.Quote.Symbol
 	if t.Quote.Qty > 0 {
@@ -94,7 +94,7 @@ func (t Trade) Act() string {
 	return strings.ToUpper(string(t.Side[:1])) + string(t.Side[1:]) + " " + act
 }
 
-// String tells the whole in a few sentences: "Declined by ana at 10:46 UTC. Nothing was traded."
+// String is the whole in a few sentences: "Declined by ana at 10:46 UTC. Nothing was traded."
 func (t Trade) String() string { return strings.TrimSpace(t.Decided() + " " + t.Result()) }
 
 // Decided says in a sentence how the wait for a person ended, or is empty.
@@ -194,12 +194,12 @@ type Filter struct {
 	Status        types.ExecutionStatus // of the execution
 }
 
-func (f Filter) takes(t Trade) bool {
+func (f Filter) matches(t Trade) bool {
 	return f.By == "" || t.Decision.By != "" && (strings.EqualFold(f.By, t.Decision.By) || strings.EqualFold(f.By, Person(t.Decision.By)))
 }
 
 const (
-	tradePage    = 25   // executions in a page of trades, each of which takes a call of its own
+	tradePage    = 25   // executions in a page of trades; each takes a call
 	tradeReaders = 4    // histories read at once
 	tradeMemory  = 1000 // trades that are remembered; those that are over don't change
 )
@@ -212,8 +212,8 @@ type remembered struct {
 
 // Trades returns a page of the trades that a filter chooses, newest first. page is what the
 // page before returned as next, and empty for the first; next is empty after the last. A
-// page reads up to 25 executions, so it may hold fewer trades than that, or none, and others
-// follow all the same. It takes one call of ListExecutions and one of GetExecutionHistory for
+// page reads up to 25 executions, so it may hold fewer trades, or none, even if others
+// follow. It takes one call of ListExecutions and one of GetExecutionHistory for
 // each execution that runs, or that the desk has not seen the end of.
 func (d *Desk) Trades(ctx context.Context, f Filter, page string) (trades []Trade, next string, err error) {
 	if err := d.lists.Wait(ctx); err != nil {
@@ -251,17 +251,17 @@ func (d *Desk) Trades(ctx context.Context, f Filter, page string) (trades []Trad
 	if err := group.Wait(); err != nil {
 		return nil, "", err
 	}
-	return slices.DeleteFunc(trades, func(t Trade) bool { return !f.takes(t) }), next, nil
+	return slices.DeleteFunc(trades, func(t Trade) bool { return !f.matches(t) }), next, nil
 }
 
 // trade reads what came of one execution of a list, or remembers it.
 func (d *Desk) trade(ctx context.Context, item types.ExecutionListItem) (Trade, error) {
 	arn, redrives := aws.ToString(item.ExecutionArn), aws.ToInt32(item.RedriveCount)
 	d.mu.Lock()
-	known, ok := d.over[arn]
+	past, ok := d.over[arn]
 	d.mu.Unlock()
-	if ok && known.redrives == redrives {
-		return known.trade, nil
+	if ok && past.redrives == redrives {
+		return past.trade, nil
 	}
 	events, err := d.wholeHistory(ctx, arn)
 	if err != nil {
@@ -314,7 +314,7 @@ func readTrade(arn string, history []types.HistoryEvent) Trade {
 				t.Side = map[string]trading.Side{buyState: trading.Buy, sellState: trading.Sell}[state]
 			case reportState, "Report Failure", "Report Not Sent":
 				reported = report{}
-				_ = json.Unmarshal([]byte(event.Input), &reported) // what can't be read is told as unknown
+				_ = json.Unmarshal([]byte(event.Input), &reported) // what can't be read counts as unknown
 				t.Placed = cmp.Or(map[Outcome]Certainty{Traded: Yes, Declined: No, Expired: No}[reported.Outcome],
 					map[Certainty]Certainty{Yes: Yes, No: No}[reported.Placed], Unknown)
 			}
@@ -328,7 +328,7 @@ func readTrade(arn string, history []types.HistoryEvent) Trade {
 	return t
 }
 
-// ask takes what a person was asked, and what the history holds of the answer.
+// ask records what a person was asked, and what the history holds of the answer.
 func (t *Trade) ask(w Wait, rest trail) {
 	t.Asked, t.Outcome, t.Decision = w.Since, Waiting, Record{}
 	if w.Problem == "" {
@@ -349,7 +349,7 @@ func (t *Trade) ask(w Wait, rest trail) {
 	}
 }
 
-// report is what the state machine reports, as far as a Trade takes it.
+// report is what the state machine reports, as far as a Trade uses it.
 type report struct {
 	Outcome       Outcome
 	Placed        Certainty `json:"trade_placed"`
@@ -375,7 +375,7 @@ func (f fault) String() string {
 	return cause + " (" + name + ")"
 }
 
-// end takes how the execution ended.
+// end records how the execution ended.
 func (t *Trade) end(e Event, r report) {
 	t.Outcome = Failed
 	f := fault{e.Error, e.Cause}

@@ -29,7 +29,7 @@ func failed(name, cause string) types.HistoryEvent {
 	return e
 }
 
-// What can hardly be had of the real interpreter.
+// What the real interpreter hardly ever produces.
 func TestTrade(t *testing.T) {
 	approved := sfntest.Succeeded(`{"decision":"approve","decided_by":"` + me + `"}`)
 	by := "Approved by jo at 2026-01-02 12:01 UTC."

@@ -25,7 +25,7 @@ type Wait struct {
 	Deadline    time.Time     // when the wait ends by itself; zero if unknown
 
 	// Problem, if not empty, says why the request can't be read. Then the execution and
-	// the times are all that is known, and there is nothing to decide.
+	// the times are known, but nothing else, and there is nothing to decide.
 	Problem string
 
 	event int64 // the id of the event in the history that began the wait
@@ -60,10 +60,10 @@ func readWait(execution string, e types.HistoryEvent) Wait {
 // Name is the execution's name, safe to show on one line.
 func (w Wait) Name() string { return nameOf(w.Execution) }
 
-// ID tells the wait from others of its execution, which may ask again.
+// ID distinguishes the wait from others of its execution, which may ask again.
 func (w Wait) ID() string { return strconv.FormatInt(w.event, 10) }
 
-// RealMoney tells whether an answer trades with real money.
+// RealMoney reports whether an answer trades with real money.
 func (w Wait) RealMoney(a Answer) bool {
 	return w.Quote.Market == trading.LiveMarket && a != Decline && a != Later
 }
@@ -138,8 +138,8 @@ func number(s string) *json.Number {
 	return &n
 }
 
-// secret holds a task token. As a function it shows nothing but an address to whatever
-// prints the struct that it is a field of; its methods are for when it is printed itself.
+// secret holds a task token. Printing a struct that has one as a field shows only the
+// address of a function; printing the secret itself calls its methods.
 type secret func() string
 
 func hide(token string) secret { return func() string { return token } }

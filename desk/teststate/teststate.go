@@ -1,8 +1,8 @@
-// Package teststate holds the local engine against AWS's own interpreter: it runs every path of a state machine's
+// Package teststate compares the local engine with AWS's own interpreter: it runs every path of a state machine's
 // definition here, and each step of it on AWS by the TestState API with mocked results. That deploys nothing, calls no
 // function and trades nothing.
 //
-// The caller needs states:TestState; with mocks the API takes no role. A step is one call, of which AWS allows about one
+// The caller needs states:TestState; with mocks the API takes no role. A step is one call; AWS allows about one
 // a second. It was written after AWS's documents and after recordings of the API, and has not been run on an account.
 package teststate
 
@@ -94,7 +94,7 @@ func (l *local) compare(ctx context.Context, api API, begin func(steps int)) (Re
 	begin(len(steps))
 	result := Result{Paths: paths, Steps: len(steps)}
 	for _, s := range steps {
-		difference, err := l.take(ctx, api, s)
+		difference, err := l.try(ctx, api, s)
 		if err != nil {
 			return result, err
 		}
@@ -281,8 +281,8 @@ func (l *local) steps(ctx context.Context) ([]step, error) {
 	return taken, nil
 }
 
-// take takes a step on AWS, and says how it differs.
-func (l *local) take(ctx context.Context, api API, s step) (difference string, err error) {
+// try runs a step on AWS and says how it differs.
+func (l *local) try(ctx context.Context, api API, s step) (difference string, err error) {
 	in := &sfn.TestStateInput{Definition: aws.String(l.definition), StateName: aws.String(s.state), Input: aws.String(s.input)}
 	if s.task {
 		in.Context = aws.String(l.context(s))
@@ -304,7 +304,7 @@ func (l *local) take(ctx context.Context, api API, s step) (difference string, e
 	case errors.As(err, &refused) && strings.HasPrefix(refused.ErrorCode(), "UnknownOperation"):
 		return "", skipped{"this endpoint has no TestState"}
 	case err != nil:
-		return "", fmt.Errorf("take the step %s on AWS: %w", s, err)
+		return "", fmt.Errorf("run the step %s on AWS: %w", s, err)
 	}
 	for _, field := range []struct{ name, here, there string }{
 		{"status", string(s.want.Status), string(got.Status)},
@@ -336,7 +336,7 @@ func keepHost(o *sfn.Options) {
 	})
 }
 
-// failureOf is the error or cause of a state that has failed: AWS also tells those that were caught.
+// failureOf is the error or cause of a state that has failed: AWS also reports those that were caught.
 func failureOf(got *sfn.TestStateOutput, text *string) string {
 	if got.Status != types.TestExecutionStatusFailed {
 		return ""
@@ -366,7 +366,7 @@ func (l *local) context(s step) string {
 	return string(text)
 }
 
-// same tells whether two texts are the same JSON.
+// same reports whether two texts are the same JSON.
 func same(one, other string) bool {
 	var values [2]any
 	for i, text := range []string{one, other} {

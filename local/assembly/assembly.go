@@ -49,7 +49,7 @@ type (
 		AdditionalMetadataFile string   `json:"additionalMetadataFile"`
 	}
 	metadata map[string][]metadataEntry
-	// A metadataEntry's data has a form of its own for each type.
+	// A metadataEntry's data has another form for each type.
 	metadataEntry struct {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
@@ -60,7 +60,7 @@ type (
 func Read(dir string) (*Assembly, error) {
 	var m manifest
 	if err := readJSON(filepath.Join(dir, "manifest.json"), &m); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read cloud assembly %s: there is no manifest.json, nothing was synthesized there", dir)
+		return nil, fmt.Errorf("read cloud assembly %s: there is no manifest.json, so nothing was synthesized there", dir)
 	} else if err != nil {
 		return nil, fmt.Errorf("read cloud assembly %s: %w", dir, err)
 	}

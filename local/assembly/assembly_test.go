@@ -36,7 +36,7 @@ func TestRead(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ dir, want string }{
-		{"missing", "there is no manifest.json, nothing was synthesized there"},
+		{"missing", "there is no manifest.json, so nothing was synthesized there"},
 		{"broken", "decode manifest.json"},
 		{"no-stack", "it has no stack"},
 		{"two-stacks", "it has 2 stacks (A, B), the local run takes one"},

@@ -12,7 +12,7 @@ import (
 // A kind says how resources of one type are named.
 type kind struct {
 	name  string // the property that sets the physical name, if there is one
-	limit int    // the longest physical name that the service takes
+	limit int    // the longest physical name that the service accepts
 	arn   string // the attribute that holds the ARN, if there is one
 
 	// identify returns what Ref and Fn::GetAtt return for the resource with this physical name.

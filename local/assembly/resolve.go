@@ -58,7 +58,7 @@ func (a *Assembly) resolve(env Environment) (*Stack, error) {
 		return nil, at("Transform", unsupported("a transform"))
 	}
 	for _, name := range sorted(r.template.Rules) {
-		// The CDK's own rule asks for a bootstrapped account, which the local run has no use for.
+		// The CDK's own rule asks for a bootstrapped account, which the local run does not need.
 		if name != "CheckBootstrapVersion" {
 			return nil, at("Rules."+name, unsupported("a rule"))
 		}

@@ -79,7 +79,7 @@ func (r Resource) Decode(v any) error {
 var placeholder = regexp.MustCompile(`\$\{([^{}]*)\}`)
 
 // Definition returns a state machine's definition with its substitutions applied. A placeholder without one is an error:
-// Step Functions would take it for text, and the machine would fail only when it runs.
+// Step Functions would accept it as text, and the machine would fail only when it runs.
 func (r Resource) Definition() (string, error) {
 	text, ok := r.Properties["DefinitionString"].(string)
 	if !ok {

@@ -59,7 +59,7 @@ type Stock struct {
 }
 
 // AnyStock is a stock of any symbol, whose price from 10.00 to 509.99 depends on the symbol
-// alone, and of which any number of shares is traded.
+// alone, and any number of shares is traded.
 func AnyStock(symbol string) Stock {
 	h := fnv.New32a()
 	io.WriteString(h, symbol)
@@ -113,7 +113,7 @@ type Request struct {
 	ClientOrderID string // of requests about an order
 }
 
-// Fault is what may go wrong with a request.
+// Fault is what can go wrong with a request.
 type Fault int
 
 const (
@@ -343,7 +343,7 @@ func (s *Server) route(r *http.Request, body []byte) (Request, func() answer) {
 	return Request{}, func() answer { return refusal(http.StatusNotFound, 40410000, "endpoint not found") }
 }
 
-// about is a request about an order, which may not be there.
+// about is a request about an order, which may not exist.
 func (s *Server) about(operation Operation, o *Order, id string) (Request, func() answer) {
 	if o == nil {
 		return Request{Operation: operation, ClientOrderID: id}, func() answer { return refusal(http.StatusNotFound, 40410000, "order not found for "+id) }

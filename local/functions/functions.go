@@ -1,5 +1,5 @@
 // Package functions is Lambda on this machine: it runs the project's Go functions as processes against a Lambda Runtime
-// API of its own, on loopback.
+// API, on loopback.
 //
 // As on Lambda, a process serves one invocation at a time, is used again for later ones, and has an environment of its
 // own. A failure has the name and the cause that Step Functions sees on AWS, because those decide what Retry and Catch do.
@@ -35,7 +35,7 @@ const (
 )
 
 // requestTime is how long a request to the Runtime API may take to arrive, its body included; a poll may wait for its
-// reply as long as it likes. A connection may be idle for longer than Go's HTTP client leaves its own.
+// reply as long as it likes. A connection may be idle for longer than Go's HTTP client allows.
 var requestTime = 10 * time.Second
 
 const idleTime = 2 * time.Minute
@@ -58,7 +58,7 @@ type Moment int
 
 const (
 	BeforeWork Moment = iota // the process is about to get the invocation
-	AfterWork                // the process has done its work and reported it, and nobody knows of it yet
+	AfterWork                // the process has reported its result, which nobody has read yet
 )
 
 // Config is what a pool runs, and how.
@@ -145,7 +145,7 @@ func Start(ctx context.Context, config Config) (*Pool, error) {
 	go p.server.Serve(listener)
 
 	for _, f := range p.functions {
-		// Whatever goes wrong here goes wrong again when somebody invokes the function, and is told then.
+		// What goes wrong here goes wrong again when the function is invoked, and is reported then.
 		if proc, err := f.start(); err == nil {
 			f.putIdle(proc)
 		}
@@ -209,7 +209,7 @@ func (p *Pool) Invoke(ctx context.Context, functionARN string, payload []byte) (
 		return inv.output, nil
 	}
 	select {
-	case <-p.closing: // the process was killed for that, which is no failure of the function
+	case <-p.closing: // the process was killed for that; the function did not fail
 		return nil, fmt.Errorf("invoke function %s: %w", f.Name, errClosed)
 	default:
 		return nil, inv.failure

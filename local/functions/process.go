@@ -24,7 +24,7 @@ type function struct {
 	idle []*process // free for the next invocation, the one that was used last at the end
 }
 
-// serve takes an invocation through a process. It returns when the process waits for more work or has ended.
+// serve runs an invocation in a process. It returns when the process waits for more work or has ended.
 func (f *function) serve(inv *invocation) {
 	timer := time.NewTimer(f.pool.initTimeout)
 	defer timer.Stop()
@@ -60,7 +60,7 @@ func (f *function) serve(inv *invocation) {
 	}
 }
 
-// watch sees an invocation through that a process has taken. It tells whether the process can take another one.
+// watch follows an invocation that a process works on. It reports whether the process can take another one.
 func (f *function) watch(proc *process, inv *invocation, timer *time.Timer) bool {
 	select {
 	case <-inv.over:
@@ -110,7 +110,7 @@ type process struct {
 	mu        sync.Mutex
 	polled    bool
 	current   *invocation  // taken, and not over
-	initError *InvokeError // what the process said of its own failure before it ended
+	initError *InvokeError // the failure that the process reported before it ended
 }
 
 // start starts a process of the function.

@@ -36,12 +36,12 @@ func (p *Pool) runtimeAPI() http.Handler {
 // poll ends the invocation before and waits for another one.
 func (proc *process) poll(w http.ResponseWriter, r *http.Request) {
 	if !proc.beginPoll() {
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "The invocation has no answer yet")
+		writeError(w, http.StatusForbidden, "InvalidStateTransition", "The invocation has no answer yet")
 		return
 	}
 	select {
 	case inv := <-proc.work:
-		proc.take(inv)
+		proc.assign(inv)
 		if proc.function.pool.kills(proc.function, inv, BeforeWork) {
 			proc.end()
 			return
@@ -57,7 +57,7 @@ func (proc *process) poll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// beginPoll ends the invocation before, and is false if the process isn't free to take another one.
+// beginPoll ends the previous invocation. It is false if the process isn't free for another one.
 func (proc *process) beginPoll() bool {
 	proc.mu.Lock()
 	defer proc.mu.Unlock()
@@ -74,13 +74,13 @@ func (proc *process) beginPoll() bool {
 	return true
 }
 
-func (proc *process) take(inv *invocation) {
+func (proc *process) assign(inv *invocation) {
 	proc.mu.Lock()
 	defer proc.mu.Unlock()
 	proc.current = inv
 }
 
-// takeAnswer takes what the function returned, or the error that it returned.
+// takeAnswer accepts the function's result or error.
 func takeAnswer(answer func(*invocation, []byte)) func(*process, http.ResponseWriter, *http.Request) {
 	return func(proc *process, w http.ResponseWriter, r *http.Request) {
 		if inv, body, ok := proc.readAnswer(w, r); ok {
@@ -96,7 +96,7 @@ func (proc *process) readAnswer(w http.ResponseWriter, r *http.Request) (inv *in
 	inv = proc.current
 	proc.mu.Unlock()
 	if inv == nil || inv.id != r.PathValue("id") {
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return nil, nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
@@ -104,11 +104,11 @@ func (proc *process) readAnswer(w http.ResponseWriter, r *http.Request) (inv *in
 		const name = "Function.ResponseSizeTooLarge"
 		message := fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxPayload)
 		inv.fail(inv.failed(name, message))
-		refuse(w, http.StatusRequestEntityTooLarge, name, message)
+		writeError(w, http.StatusRequestEntityTooLarge, name, message)
 		return nil, nil, false
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "InvalidRequest", "The answer could not be read")
+		writeError(w, http.StatusBadRequest, "InvalidRequest", "The answer could not be read")
 		return nil, nil, false
 	}
 	if proc.function.pool.kills(proc.function, inv, AfterWork) {
@@ -118,11 +118,11 @@ func (proc *process) readAnswer(w http.ResponseWriter, r *http.Request) (inv *in
 	return inv, body, true
 }
 
-// takeInitError takes the error for which a process ends before it has polled.
+// takeInitError accepts the error that ends a process before it has polled.
 func (proc *process) takeInitError(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "InvalidRequest", "The error could not be read")
+		writeError(w, http.StatusBadRequest, "InvalidRequest", "The error could not be read")
 		return
 	}
 	proc.mu.Lock()
@@ -136,14 +136,14 @@ func reportedFailure(body []byte) *InvokeError {
 	var reported struct {
 		Type string `json:"errorType"`
 	}
-	// A report without a type, or that is no JSON at all, has the name that Step Functions gives to unknown failures.
+	// A report without a type, or that is not JSON, has the name that Step Functions gives to unknown failures.
 	if err := json.Unmarshal(body, &reported); err != nil || reported.Type == "" {
 		reported.Type = "Lambda.Unknown"
 	}
 	return &InvokeError{Name: reported.Type, Cause: string(body)}
 }
 
-func refuse(w http.ResponseWriter, status int, errorType, message string) {
+func writeError(w http.ResponseWriter, status int, errorType, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"errorType": errorType, "errorMessage": message})

@@ -108,7 +108,7 @@ func start() (*preparer, error) {
 	return &preparer{cmd.Process, json.NewEncoder(stdin), json.NewDecoder(stdout)}, nil
 }
 
-// ask returns what the preparer makes of a configuration. The end of the context is the
+// ask returns what the preparer prepared for a configuration. The end of the context is the
 // preparer's, too.
 func (p *preparer) ask(ctx context.Context, r request) (setup.Prepared, error) {
 	defer context.AfterFunc(ctx, func() { p.process.Kill() })()
@@ -142,7 +142,7 @@ func Prepare(t testing.TB, context map[string]any) system.Config {
 	return c
 }
 
-// PrepareProject is Prepare where there is no test at hand, in the place of system.Prepare.
+// PrepareProject is Prepare outside a test, in place of system.Prepare.
 func PrepareProject(ctx context.Context, p setup.Project) (system.Config, error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -193,7 +193,7 @@ func look(paths ...string) error {
 		return err
 	}
 	for _, path := range paths {
-		// The walk reads each folder, which is what go takes note of.
+		// The walk reads each folder, which go remembers.
 		err := filepath.WalkDir(filepath.Join(root, filepath.FromSlash(path)), func(_ string, _ fs.DirEntry, err error) error { return err })
 		if err != nil {
 			return fmt.Errorf("look at what the test depends on: %w", err)

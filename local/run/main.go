@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "interrupted")
 		return exitInterrupted
-	case errors.Is(err, errExecutionFailed): // which the output has told
+	case errors.Is(err, errExecutionFailed): // the output has said so
 		return exitFailed
 	case errors.As(err, &usage), errors.Is(err, setup.ErrTool):
 		fmt.Fprintln(stderr, "error:", err)
@@ -100,10 +100,10 @@ type options struct {
 	market  market
 }
 
-// keepsUp tells whether the system stays up, in place of one trade.
+// keepsUp reports whether the system stays up, in place of one trade.
 func (o options) keepsUp() bool { return o.Serve || o.Web }
 
-// errHelp says that help was asked for, and given.
+// errHelp says that help was asked for and shown.
 var errHelp = errors.New("help was asked for")
 
 func parse(args []string, terminal bool, stdout, stderr io.Writer) (options, error) {
@@ -163,7 +163,7 @@ func parse(args []string, terminal bool, stdout, stderr io.Writer) (options, err
 	return o, nil
 }
 
-// wrongFlag says what is wrong with a command line that Kong does not take.
+// wrongFlag says what is wrong with a command line that Kong rejects.
 func wrongFlag(args []string, err error) error {
 	for _, arg := range args {
 		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[1] != 'c' {
@@ -325,7 +325,7 @@ const patience = 3 * time.Second
 
 // decide asks the person at the terminal, or answers as the command line says, with the
 // desk's own code: a client of the endpoint with the approver's permissions. The end of
-// asking takes the question back, and not an answer that was given.
+// asking withdraws the question, but not an answer that was given.
 func (o options) decide(ctx, asking context.Context, s *system.System, p *printer, arn string, stdin io.Reader, stdout io.Writer) error {
 	select {
 	case <-p.waiting:
@@ -365,7 +365,7 @@ func (o options) decide(ctx, asking context.Context, s *system.System, p *printe
 		person := decision.NewTerminal(stdin, stdout, terminal.HasColour(stdout, os.Getenv))
 		person.Final = true
 		if answer, reason, err = person.Ask(asking, wait); asking.Err() != nil {
-			return nil // what ended the wait is told
+			return nil // what ended the wait is printed
 		} else if err != nil {
 			return err
 		}

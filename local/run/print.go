@@ -28,7 +28,7 @@ type printer struct {
 	answered chan struct{} // a wait has ended, which is not printed yet
 	ended    chan bool     // an execution has ended, and whether well
 
-	many  bool // executions: each line begins with the name of its own
+	many  bool // executions: each line begins with the execution's name
 	asks  bool // a person is asked here, who sees the trade with the question
 	width int  // of a line, or 0 for any
 	paint palette
@@ -77,7 +77,7 @@ func (p *printer) hold() (release func()) {
 	return sync.OnceFunc(p.mu.Unlock)
 }
 
-// report informs whoever waits for it; nobody may.
+// report sends without waiting: there may be no receiver.
 func report[T any](c chan T, value T) {
 	select {
 	case c <- value:
@@ -117,8 +117,8 @@ func (p *printer) step(executionARN, mark, name string, took time.Duration, text
 	p.print(executionARN, strings.TrimRight(fmt.Sprintf("%s %-33s %s  %s", mark, name, p.paint.faint(fmt.Sprintf("%8s", duration)), trading.OneLine(text, max(limit, 1))), " "))
 }
 
-// problem writes what went wrong, in full and broken at spaces.
-func (p *printer) problem(executionARN, text string) {
+// cause writes what went wrong, in full and broken at spaces.
+func (p *printer) cause(executionARN, text string) {
 	if text != "" {
 		p.print(executionARN, "    "+terminal.Fold(text, "    ", p.width))
 	}
@@ -167,7 +167,7 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 	case e.Type == "LambdaFunctionFailed", e.Type == "LambdaFunctionTimedOut", e.Type == "TaskFailed", e.Type == "TaskTimedOut":
 		x.failed = true
 		p.step(executionARN, p.paint.bad("!"), trading.OneLine(e.Details.Error, 100), took, "")
-		p.problem(executionARN, trading.OneLine(e.Details.Cause, maxText))
+		p.cause(executionARN, trading.OneLine(e.Details.Cause, maxText))
 	case endings[e.Type] != "":
 		paint := p.paint.bad
 		if e.Type == "ExecutionSucceeded" {
@@ -176,7 +176,7 @@ func (p *printer) event(executionARN string, e states.HistoryEvent) {
 		text := paint("Execution "+endings[e.Type]) + " after " + timefmt.Span(e.Timestamp.Sub(x.started))
 		p.print(executionARN, text)
 		if e.Details.Error != "" {
-			p.problem(executionARN, trading.OneLine(e.Details.Error, 100)+": "+trading.OneLine(e.Details.Cause, 1000))
+			p.cause(executionARN, trading.OneLine(e.Details.Error, 100)+": "+trading.OneLine(e.Details.Cause, 1000))
 		}
 		if p.address != "" {
 			fmt.Fprintln(p.out, p.paint.faint("The desk in your browser: "+p.address))

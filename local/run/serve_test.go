@@ -469,7 +469,7 @@ func TestDeskAgainstExpiredWait(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	t.Setenv(keyIDVariable, "") // a person's own keys are none of a test's
+	t.Setenv(keyIDVariable, "") // a test must not use a person's own keys
 	t.Setenv(secretKeyVariable, "")
 	for _, test := range []struct {
 		name       string

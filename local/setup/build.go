@@ -76,7 +76,7 @@ func (p Project) buildProgram(ctx context.Context, pkg, name, title, hint string
 }
 
 func (p Project) buildAndPublish(ctx context.Context, pkg, name, exe string, s *Step) error {
-	// Two compilations of the same at once take longer than one after the other, of which the second finds all in the cache.
+	// Two compilations of the same at once take longer than one after the other: the second finds all in the cache.
 	unlock, err := p.lock(ctx, name+".lock", "another build", s)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func TestBuildFunctions(t *testing.T) {
 	root, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "out")
 	write(t, root, map[string]string{
 		"go.mod":                   "module stocktrading\n\ngo 1.26\n",
-		"main.go":                  "package main\n\nthis is no part of the functions",
+		"main.go":                  "package main\n\nthis is not part of the functions",
 		"lambdas/one/main.go":      printing("one"),
 		"lambdas/two/main.go":      "//go:build lambda.norpc && !cgo\n\n" + printing("two"),
 		"lambdas/two/rpc.go":       "//go:build !lambda.norpc || cgo\n\n" + printing("tags missing"),

@@ -15,10 +15,10 @@ import (
 // as soon as it is there, and never changes.
 type assemblies string
 
-// maxAge is how long an assembly stays that nobody asks for.
+// maxAge is how long an unused assembly is kept.
 const maxAge = 24 * time.Hour
 
-// openAssemblies returns the project's assemblies, without those that nobody has asked for in maxAge.
+// openAssemblies returns the project's assemblies, without those unused for maxAge.
 func (p Project) openAssemblies() (assemblies, error) {
 	build, err := p.buildDir()
 	if err != nil {
@@ -49,7 +49,7 @@ func assemblyKey(exe string, env []string) (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q%s", env, app))), nil
 }
 
-// sumOf is a file's hash. It is kept beside the file, with the size and the time that the file had: the app has 90 MB.
+// sumOf is a file's hash. It is kept beside the file, with the file's size and time: the app has 90 MB.
 func sumOf(file string) (string, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -74,13 +74,13 @@ func sumOf(file string) (string, error) {
 	return sum, nil
 }
 
-// find returns the folder of an assembly, and marks it as asked for.
+// find returns the folder of an assembly, and marks it as used.
 func (a assemblies) find(key string) (dir string, ok bool) {
 	dir = filepath.Join(string(a), key)
 	return dir, os.Chtimes(dir, time.Time{}, time.Now()) == nil
 }
 
-// put moves an assembly in. Whoever comes second finds the same one there.
+// put moves an assembly in. If another program was faster, the same one is there.
 func (a assemblies) put(key, from string) (dir string, err error) {
 	dir = filepath.Join(string(a), key)
 	if err := os.Rename(from, dir); err != nil {

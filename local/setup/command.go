@@ -39,7 +39,7 @@ func (c command) run(ctx context.Context) (stdout, stderr string, err error) {
 		return "", "", ctx.Err()
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // the program succeeded, and something that it left running still holds its output
+		err = nil // the program succeeded, and a process that it left behind still holds its output
 	}
 	return output.String(), errorOutput.String(), err
 }

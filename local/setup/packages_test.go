@@ -223,7 +223,7 @@ func TestPackagesInterrupted(t *testing.T) {
 	checkEnded(t, npm)
 	checkEnded(t, child)
 
-	// Back to the lock file of before, of which everything seems to be there.
+	// Back to the previous lock file, whose packages all seem to be there.
 	write(t, root, map[string]string{"package-lock.json": wantedLock})
 	if problem, err := (Project{Root: root}).packagesDiffer(); problem == "" || err != nil {
 		t.Errorf("the interrupted installation counts as complete (error %v)", err)

@@ -48,7 +48,7 @@ func (p Project) Build(ctx context.Context) (Prepared, error) {
 	return r, err // now that it is complete
 }
 
-// BuildTags are the build tags of the functions, of which one chooses their market.
+// BuildTags are the build tags of the functions; one chooses their market.
 func (p Project) BuildTags() []string {
 	if market, ok := p.Context["market"].(string); ok && market != string(config.SimulatedMarket) {
 		return []string{market}

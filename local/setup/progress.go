@@ -25,7 +25,7 @@ const (
 // Progress shows nothing.
 type Progress struct {
 	out  io.Writer
-	live bool // on a terminal, whose lines can be written again
+	live bool // on a terminal, whose lines can be rewritten
 
 	mu      sync.Mutex
 	bars    *mpb.Progress // nil while there are none
@@ -41,8 +41,8 @@ type Step struct {
 	visible     bool     // guarded by the progress's mutex, as bar is
 	bar         *mpb.Bar // nil without a terminal
 
-	mu          sync.Mutex // which is never held while a bar is spoken to
-	state       string     // what it waits for, if it does
+	mu          sync.Mutex // never held while a bar is called
+	state       string     // what it waits for; empty if it does not wait
 	done, total int        // packages
 }
 
@@ -81,7 +81,7 @@ func (s *Step) Done(err error) {
 	if s.bar != nil {
 		s.bar.Abort(true)
 		if p.visible--; p.visible == 0 {
-			p.bars.Wait() // and leaves the terminal to whatever comes next
+			p.bars.Wait() // so that the terminal is free for whatever comes next
 			p.bars = nil
 		}
 	}
@@ -113,7 +113,7 @@ func (s *Step) note(state string) {
 	}
 }
 
-// count says how many packages are compiled, and of how many.
+// count says how many of the packages are compiled.
 func (s *Step) count(done, total int) {
 	p := s.progress
 	if p == nil {
@@ -130,7 +130,7 @@ func (s *Step) count(done, total int) {
 	}
 }
 
-// run prints how the step gets on as time goes by.
+// run prints the step's progress as time goes by.
 func (s *Step) run() {
 	wait := quiet
 	if s.hint != "" {
@@ -196,7 +196,7 @@ func (s *Step) now(separator string) string {
 	return text + timefmt.Span(time.Since(s.began))
 }
 
-// addBar gives the step a line on the terminal: with a bar as soon as it is known how much there is to do.
+// addBar gives the step a line on the terminal: with a bar once the total is known.
 func (s *Step) addBar() {
 	p := s.progress
 	if p.bars == nil {

@@ -122,7 +122,7 @@ func findGo() (string, error) {
 	return path, nil
 }
 
-// lock takes a lock of the tree that every program takes for the same work. While another one has it, the step says what it
+// lock takes the tree's lock for a kind of work. While another program has it, the step says what it
 // waits for.
 func (p Project) lock(ctx context.Context, name, waitsFor string, s *Step) (unlock func(), err error) {
 	dir, err := p.buildDir()

@@ -137,7 +137,7 @@ func (e *Engine) startExecution(in *sfn.StartExecutionInput) (startExecutionOutp
 	return startExecutionOutput{ExecutionARN: x.arn, StartDate: x.start}, nil
 }
 
-// validName tells whether AWS takes the name for an execution.
+// validName reports whether AWS accepts the name for an execution.
 func validName(name string) bool {
 	if n := utf8.RuneCountInString(name); n < 1 || n > 80 || !utf8.ValidString(name) {
 		return false
@@ -312,7 +312,7 @@ func (e *Engine) SendTaskFailure(in *sfn.SendTaskFailureInput) error {
 	return e.answer(in.TaskToken, command{Error: name, Cause: cause})
 }
 
-// SendTaskHeartbeat tells whether a token is open. No task here has a heartbeat to miss.
+// SendTaskHeartbeat reports whether a token is open. No task here has a heartbeat to miss.
 func (e *Engine) SendTaskHeartbeat(in *sfn.SendTaskHeartbeatInput) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -447,7 +447,7 @@ func newToken(list string, at int64) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// readToken returns where a page begins: at the token's place, from 1 to last, or first if there is no token.
+// readToken returns where a page begins: at the token's place, from 1 to last, or first without a token.
 func readToken(token, list string, first, last int64) (int64, error) {
 	if token == "" {
 		return first, nil

@@ -54,7 +54,7 @@ func (e *Engine) send(c command) {
 	e.out.put(append(line, '\n')...)
 }
 
-// queue hands what is put into it to a function, in order and from a goroutine of its own, so that put never waits for
+// queue hands what is put into it to a function, in order and from its own goroutine, so that put never waits for
 // what the function waits for.
 type queue[T any] struct {
 	mu     sync.Mutex
@@ -72,7 +72,7 @@ func newQueue[T any](handle func([]T) error) *queue[T] {
 	return q
 }
 
-// put drops what comes after close.
+// put does nothing after close.
 func (q *queue[T]) put(items ...T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -146,7 +146,7 @@ func (s state) timeout() time.Duration {
 
 func (s state) isLambda() bool { return lambdaARN.MatchString(s.Resource) }
 
-// service returns the two parts of the resource of a task that is no function, as the history has them: "sqs" and
+// service returns the two parts of the resource of a task that is not a function, as the history has them: "sqs" and
 // "sendMessage.waitForTaskToken".
 func (s state) service() (resourceType, resource string) {
 	parts := serviceARN.FindStringSubmatch(s.Resource)

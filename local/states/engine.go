@@ -42,7 +42,7 @@ type Config struct {
 	RetryInterval time.Duration
 
 	// Observe, if set, is called with each event of each execution, from one goroutine and in the order of each
-	// history. It lags behind the history and may call the engine, but for Close.
+	// history. It lags behind the history and may call the engine, except Close.
 	Observe func(executionARN string, e HistoryEvent)
 }
 
@@ -159,7 +159,7 @@ func (e *Engine) start(ctx context.Context) error {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.out = newQueue(func(lines []byte) error {
 		_, err := stdin.Write(lines)
-		return err // Node has ended, which its reader tells
+		return err // Node has ended, and its reader reports that
 	})
 	go func() {
 		<-e.out.done
@@ -191,7 +191,7 @@ func (e *Engine) start(ctx context.Context) error {
 		err = e.down
 	case <-ctx.Done():
 		err = fmt.Errorf("run interpreter: %w", ctx.Err())
-		stdout.Close() // for which read kills Node: it may hang
+		stdout.Close() // upon which read kills Node, which may hang
 	}
 	if err != nil {
 		e.Close()
@@ -219,7 +219,7 @@ var localPort = regexp.MustCompile(`//127\.0\.0\.1:[0-9]+/`)
 
 // Close ends the Node process, ends the context of the tasks that are still performed, and waits for both and for
 // the events still to be observed. Executions that are open stay so, and Wait returns for them with an error. Close
-// returns the error that Node died of, if it did, or that it had to be killed.
+// returns the error that Node died of, or the one that it had to be killed.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) shutDown() error {
@@ -248,7 +248,7 @@ func (e *Engine) shutDown() error {
 	return nil
 }
 
-// Done is closed when the engine no longer runs: after Close, or when its Node process died, which Err tells.
+// Done is closed when the engine no longer runs: after Close, or when its Node process died; Err says which.
 func (e *Engine) Done() <-chan struct{} { return e.done }
 
 // Err returns why the engine no longer runs, and nil while it does.
@@ -288,7 +288,7 @@ func (e *Engine) read(stdout io.Reader, loaded chan<- error) {
 	e.ended(err)
 }
 
-// ended fails what is open, since nothing will come of it.
+// ended fails what is open, since nobody will finish it.
 func (e *Engine) ended(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -651,7 +651,7 @@ func TestErrorsOfTheInterpreter(t *testing.T) {
 	}
 }
 
-// A Catch that puts the error into an input that is no object fails by itself, and no catcher takes that.
+// A Catch that puts the error into an input that is not an object fails by itself, and no catcher catches that.
 func TestCatchIntoNoObject(t *testing.T) {
 	t.Parallel()
 	x, _ := run(t, share(t, "caught", answer(``, &Error{"NotTraded", ""})), `[]`)

@@ -111,7 +111,7 @@ func (e *Engine) begin(name, input string) *execution {
 	return x
 }
 
-// handle takes a report of the bridge into the records.
+// handle records a report of the bridge.
 func (e *Engine) handle(r report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -172,7 +172,7 @@ func (e *Engine) schedule(x *execution, r report) {
 	e.runners.Go(func() { e.perform(ctx, t, attempt) })
 }
 
-// perform runs a task and tells the bridge, which drops a result that comes too late.
+// perform runs a task and reports to the bridge, which drops a late result.
 func (e *Engine) perform(ctx context.Context, t *task, attempt Task) {
 	defer t.cancel()
 	output, err := e.config.Run(ctx, attempt)

@@ -129,8 +129,8 @@ func TestStockTrading(t *testing.T) {
 			attempts: map[string]int{"Sell Stock": 4},
 		},
 		{
-			name: "no quote for an input that is no object", input: `["AMZN"]`, outcome: "failed", error: "TradeFailed",
-			cause:    "Check Stock Price failed. Trade placed: no. Id: no-quote-for-an-input-that-is-no-object. Error: InvalidRequest. Cause: want an object",
+			name: "no quote for an input that is not an object", input: `["AMZN"]`, outcome: "failed", error: "TradeFailed",
+			cause:    "Check Stock Price failed. Trade placed: no. Id: no-quote-for-an-input-that-is-not-an-object. Error: InvalidRequest. Cause: want an object",
 			fail:     map[string][]error{"Check Stock Price": {&Error{"InvalidRequest", "want an object"}}},
 			path:     []string{"Check Stock Price", "Quote Failed", "Report Failure", "Trade Failed"},
 			attempts: map[string]int{"Check Stock Price": 1},

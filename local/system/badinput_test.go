@@ -134,7 +134,7 @@ func (r *running) badExecutions(t *testing.T) {
 	}
 }
 
-// Inputs that hold more or other than they need: what is no field of a request counts
+// Inputs that hold more or other than they need: what is not a field of a request counts
 // for nothing, whatever it is.
 func (r *running) oddExecutions(t *testing.T) {
 	for _, test := range []struct {
@@ -196,7 +196,7 @@ func (r *running) badStarts(t *testing.T) {
 		{"a name with a colon", sfn.StartExecutionInput{Name: aws.String("a:b")}, "InvalidName"},
 		{"a name of 81 characters", sfn.StartExecutionInput{Name: aws.String(strings.Repeat("n", 81))}, "InvalidName"},
 		{"another state machine", sfn.StartExecutionInput{StateMachineArn: aws.String(machine + "x")}, "StateMachineDoesNotExist"},
-		{"something that is no state machine", sfn.StartExecutionInput{StateMachineArn: aws.String("StockTrading")}, "InvalidArn"},
+		{"something that is not a state machine", sfn.StartExecutionInput{StateMachineArn: aws.String("StockTrading")}, "InvalidArn"},
 	} {
 		t.Run("start with "+test.name, func(t *testing.T) {
 			if test.in.StateMachineArn == nil {
@@ -389,7 +389,7 @@ func (r *running) badAnswers(t *testing.T) {
 		{"success, token with something at its end", success(`{}`).to(longer), "InvalidToken"},
 		{"success, token of an execution that has ended", success(`{}`).to(endedToken), "TaskTimedOut"},
 		{"failure, token of an execution that has ended", failure("SellInstead", "").to(endedToken), "TaskTimedOut"},
-		{"output that is no JSON", success(`approve`), "InvalidOutput"},
+		{"output that is not JSON", success(`approve`), "InvalidOutput"},
 		{"output that is empty", success(``), "InvalidOutput"},
 		{"output of two values", success(`{}{}`), "InvalidOutput"},
 		{"output over 262,144 bytes", success(`"` + strings.Repeat("A", maxInput-1) + `"`), "InvalidOutput"},

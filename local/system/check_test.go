@@ -16,7 +16,7 @@ import (
 	"stocktrading/local/system"
 )
 
-// checker is the access key of somebody who may start executions beside what approvers may.
+// checker is the access key of an approver who may also start executions.
 const checker = "checker"
 
 // disturbance is what a check meets.
@@ -121,7 +121,7 @@ func TestCheck(t *testing.T) {
 				harmless, started, "✗ " + noToken, "the check failed, and NAME may still wait, because it can't be declined (" + noToken + stop,
 			}},
 			{name: "no message id", key: checker, disturbance: disturbance{history: regexp.MustCompile(`\\"MessageId\\":\\"[^"]*\\"`)}, want: []string{
-				harmless, started, asks, listed, decided, ended, outcome, "✗ the history carries no message id of a report: it is not known that the topic took one", untraded, "the check failed; NAME waits for nobody",
+				harmless, started, asks, listed, decided, ended, outcome, "✗ the history has no message id of a report: whether the topic took one is unknown", untraded, "the check failed; NAME waits for nobody",
 			}},
 			{name: "may not decide", key: checker, disturbance: disturbance{deny: "states:SendTaskFailure"}, want: []string{
 				harmless, started, asks, listed, "✗ " + mayNot, "the check failed, and NAME may still wait, because it can't be declined (" + mayNot + stop,

@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxBody is larger than any request that AWS would take.
+// maxBody is larger than any request that AWS would accept.
 const maxBody = 2 << 20
 
 // guard admits only programs on this machine that mean this endpoint. Pages in a browser are

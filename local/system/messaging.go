@@ -285,7 +285,7 @@ func serviceError(service string, err error) error {
 		return &states.Error{Name: service + ".SdkClientException", Cause: err.Error()}
 	}
 	status, code, message := response.HTTPStatusCode(), api.ErrorCode(), api.ErrorMessage()
-	exception := "Amazon" + service + "Exception" // for what the SDK has no type of its own
+	exception := "Amazon" + service + "Exception" // for errors that have no type in the SDK
 	if _, ok := api.(*smithy.GenericAPIError); !ok {
 		exception = strings.TrimSuffix(reflect.TypeOf(api).Elem().Name(), "Exception") + "Exception"
 	}

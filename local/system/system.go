@@ -70,7 +70,7 @@ type Config struct {
 	// the definition's Retry says, so that a run of many failures takes less time.
 	RetryInterval time.Duration
 
-	// Optional ways to disturb the system, for tests of how it bears that. Deny takes a
+	// Optional ways to disturb the system, for tests of how it copes. Deny takes a
 	// permission away from a role or managed policy, named by its construct id. Kill is
 	// that of the functions. Invoke wraps every invocation of a function, Endpoint every
 	// request to the endpoint.
@@ -284,7 +284,7 @@ func (s *System) Close() error {
 // Endpoint is the base URL for AWS clients.
 func (s *System) Endpoint() string { return s.endpoint }
 
-// Token is the session token that the endpoint asks for; empty if it asks for none.
+// Token is the session token that the endpoint requires, or empty if it requires none.
 func (s *System) Token() string { return s.token }
 
 // StateMachineARN names the one state machine.

@@ -69,7 +69,7 @@ func start(t *testing.T, context map[string]any, change func(*system.Config)) *r
 	return r
 }
 
-// newDesk returns a desk of an approver that has asked for nothing yet: each keeps the limits of AWS's API.
+// newDesk returns an approver's desk that has made no calls yet: each desk keeps the limits of AWS's API.
 func (r *running) newDesk(t *testing.T) *decision.Desk {
 	t.Helper()
 	machine, err := decision.ParseMachine(r.StateMachineARN())

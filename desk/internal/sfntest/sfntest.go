@@ -81,7 +81,7 @@ func RealQuote(market, symbol string, price float64, limit string, qty int, reco
 	return strings.Replace(Quote(symbol, price, qty, recommended), `,"market":"simulated"`, `,"limit_price":`+quote(limit)+`,"previous_close":1,"market":`+quote(market), 1)
 }
 
-// OldQuote is Quote as older versions made it, which don't say of which market it is.
+// OldQuote is Quote as older versions made it, which don't say which market it is from.
 func OldQuote(symbol string, price float64, qty int, recommended string) string {
 	return strings.Replace(Quote(symbol, price, qty, recommended), `,"market":"simulated"`, "", 1)
 }
@@ -95,7 +95,7 @@ func quote(s string) string {
 	return string(text)
 }
 
-// Ask makes the execution come to its request, and wait for an answer to the token.
+// Ask makes the execution send its request and wait for an answer with the token.
 func (x *Execution) Ask(at time.Time, token, input string) *Execution {
 	x.Append(at, Event("LambdaFunctionSucceeded"), Exited("Task", "Generate Buy/Sell recommendation"), Entered("Task", "Request Human Approval"))
 	return x.Wait(at, token, input)
