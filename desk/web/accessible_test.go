@@ -98,10 +98,20 @@ func accessible(t *testing.T, b *browser) {
 		pages [][2]string // a path, and what its form is sent with
 	}{
 		{false, [][2]string{
-			{""}, {"decide?answer=approve&name=waits"}, {"decide?answer=buy&name=waits"}, {"decide?answer=approve&name=real"},
+			{""},
+			{"decide?answer=approve&name=waits"},
+			{"decide?answer=buy&name=waits"},
+			{"decide?answer=approve&name=real"},
 			{"decide?answer=decline&name=waits", `{"reason": "too dear"}`},
-			{"list"}, {"list?status=ABORTED"}, {"decisions"}, {"decisions?by=nobody"},
-			{"execution?name=runs"}, {"execution?name=failed"}, {"execution?name=none"}, {"workflow"}, {"start"},
+			{"list"},
+			{"list?status=ABORTED"},
+			{"decisions"},
+			{"decisions?by=nobody"},
+			{"execution?name=runs"},
+			{"execution?name=failed"},
+			{"execution?name=none"},
+			{"workflow"},
+			{"start"},
 		}},
 		{true, [][2]string{{""}, {"start"}, {"start", `{"input": "{\"qty\": 0}"}`}}},
 	} {
