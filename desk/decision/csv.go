@@ -11,7 +11,7 @@ import (
 	"stocktrading/lambdas/trading"
 )
 
-// ParseTime reads a day, a time, or how long ago it was. No text is no time.
+// ParseTime reads a day, a time, or how long ago it was. An empty text is the zero time.
 func ParseTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

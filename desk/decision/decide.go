@@ -191,7 +191,7 @@ func (d *Desk) Decide(ctx context.Context, w Wait, a Answer, reason string) (Rec
 	if err := d.stillOpen(ctx, w); err != nil {
 		return Record{}, err
 	}
-	if err := d.inVain(ctx, w); err != nil {
+	if err := d.notDeleting(ctx, w); err != nil {
 		return Record{}, err
 	}
 	m := compose(a, reason, who)
@@ -265,10 +265,10 @@ func (d *Desk) stillOpen(ctx context.Context, w Wait) error {
 	return nil
 }
 
-// inVain returns an error if the state machine is being deleted. Step Functions still takes
+// notDeleting returns an error if the state machine is being deleted. Step Functions still takes
 // answers then, and ends each execution at its next step. A failure to find out
 // does not keep anybody from deciding.
-func (d *Desk) inVain(ctx context.Context, w Wait) error {
+func (d *Desk) notDeleting(ctx context.Context, w Wait) error {
 	out, err := d.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(d.machine.ARN)})
 	if err == nil && out.Status == types.StateMachineStatusDeleting {
 		return errorf(ErrGone, "nothing was sent for %s: its state machine is being deleted, and AWS ends the execution at its next step, so nothing would be traded or reported; stop the execution", w.Name())

@@ -204,7 +204,7 @@ func TestDecideSecond(t *testing.T) {
 	}
 }
 
-// The service says it is too late, and the history never tells why.
+// The service says it is too late, and the history never says why.
 func TestDecideTooLateWithoutARecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sfntest.Service{OnSend: func(context.Context, func() error) error { return &types.TaskTimedOut{} }}

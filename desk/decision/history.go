@@ -172,7 +172,7 @@ func (t trail) record() (Record, bool) {
 			r.Next = "a new request"
 			return r, true
 		case e.StateEnteredEventDetails != nil && e.Type != types.HistoryEventTypeChoiceStateEntered:
-			// A choice is passed at once. What it chose tells a person more.
+			// A choice is passed at once. What it chose says more to a person.
 			r.Next = trading.OneLine(aws.ToString(e.StateEnteredEventDetails.Name), 80)
 			return r, true
 		}

@@ -102,7 +102,7 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-// Where an order has a limit, that is what the person is shown and told.
+// Where an order has a limit, the person sees it.
 func TestLimitPrice(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Ask(noon, token, sfntest.RealQuote("paper", "AMZN", 187.12, "187.12", 5, "sell"))
@@ -242,7 +242,7 @@ func TestAskAboutRealMoney(t *testing.T) {
 }
 
 // A request of an older version says nothing of its market: it can be declined, and whoever
-// would trade it is told what comes of that.
+// would trade it sees that the trade will be refused.
 func TestAskOfAnOlderVersion(t *testing.T) {
 	s := &sfntest.Service{}
 	s.Start("order-1", noon).Ask(noon, token, sfntest.OldQuote("AMZN", 62, 5, "sell"))

@@ -207,10 +207,10 @@ func (s *Server) confirm(r *http.Request) (page, error) {
 }
 
 // errAnother: what was confirmed is not what waits now.
-var errAnother = &problem{decision.ErrGone, "nothing was sent: the execution asks something else now than what you saw; look again before you decide"}
+var errAnother = &statusError{decision.ErrGone, "nothing was sent: the execution asks something else now than what you saw; look again before you decide"}
 
 // errUnsure: real money takes a second yes.
-var errUnsure = &problem{decision.ErrWrongUse, "nothing was sent: this trades with real money; go back and tick that you mean it"}
+var errUnsure = &statusError{decision.ErrWrongUse, "nothing was sent: this trades with real money; go back and tick that you mean it"}
 
 // decide sends an answer and shows what was recorded.
 func (s *Server) decide(r *http.Request) (page, error) {
@@ -298,7 +298,7 @@ type way struct {
 func (s *Server) executions(r *http.Request) (page, error) {
 	status := types.ExecutionStatus(r.FormValue("status"))
 	if !slices.ContainsFunc(filters, func(f filter) bool { return f.Value == status }) {
-		return page{}, &problem{decision.ErrWrongUse, fmt.Sprintf("there is no status %q", line(string(status), 40))}
+		return page{}, &statusError{decision.ErrWrongUse, fmt.Sprintf("there is no status %q", line(string(status), 40))}
 	}
 	v := tradesView{Status: status, Filters: filters}
 	return s.trades(r, page{Title: "Executions", Section: "list", Template: "list"}, v, decision.Filter{Status: status}, url.Values{"status": {string(status)}})
@@ -315,11 +315,11 @@ func readFilter(r *http.Request) (f decision.Filter, query url.Values, err error
 	f.By = query.Get("by")
 	for name, t := range map[string]*time.Time{"since": &f.Since, "before": &f.Before} {
 		if *t, err = decision.ParseTime(query.Get(name)); err != nil {
-			return f, query, &problem{decision.ErrWrongUse, "the time is " + err.Error()}
+			return f, query, &statusError{decision.ErrWrongUse, "the time is " + err.Error()}
 		}
 	}
 	if !f.Before.IsZero() && !f.Since.Before(f.Before) {
-		return f, query, &problem{decision.ErrWrongUse, "the first day must be earlier than the day before which it ends"}
+		return f, query, &statusError{decision.ErrWrongUse, "the first day must be earlier than the day before which it ends"}
 	}
 	return f, query, nil
 }
@@ -458,7 +458,7 @@ func (s *Server) startPage(v startView, problem string, status int) page {
 }
 
 // errOnAWS: the page starts executions on the local run alone.
-var errOnAWS = &problem{decision.ErrWrongUse, "executions on AWS are started in the AWS console or with the AWS CLI"}
+var errOnAWS = &statusError{decision.ErrWrongUse, "executions on AWS are started in the AWS console or with the AWS CLI"}
 
 // maxInput is how many bytes Step Functions takes.
 const maxInput = 262144
@@ -469,22 +469,22 @@ func (s *Server) start(r *http.Request) (page, error) {
 		return page{}, errOnAWS
 	}
 	v := startView{Name: r.PostFormValue("name"), Input: r.PostFormValue("input")}
-	refuse := func(problem string) (page, error) { return s.startPage(v, problem, http.StatusBadRequest), nil }
+	reject := func(problem string) (page, error) { return s.startPage(v, problem, http.StatusBadRequest), nil }
 	var request trading.Request
 	switch err := json.Unmarshal([]byte(v.Input), &request); {
 	case !json.Valid([]byte(v.Input)):
-		return refuse("The input is not JSON; it looks like " + sampleInput + ".")
+		return reject("The input is not JSON; it looks like " + sampleInput + ".")
 	case len(v.Input) > maxInput:
-		return refuse(fmt.Sprintf("The input has %d bytes, and %d are allowed.", len(v.Input), maxInput))
+		return reject(fmt.Sprintf("The input has %d bytes, and %d are allowed.", len(v.Input), maxInput))
 	case v.Name != "" && !decision.ValidName(v.Name):
-		return refuse("This can't be a name: it has 1 to 80 characters, no spaces and none of < > { } [ ] ? * \" # % \\ ^ | ~ ` $ & , ; : /")
+		return reject("This can't be a name: it has 1 to 80 characters, no spaces and none of < > { } [ ] ? * \" # % \\ ^ | ~ ` $ & , ; : /")
 	case err != nil && r.PostFormValue("anyway") == "":
 		v.Odd = line(err.Error(), 300)
-		return refuse("The workflow will fail at this input: " + v.Odd + ".")
+		return reject("The workflow will fail at this input: " + v.Odd + ".")
 	}
 	name, err := s.config.Start(v.Name, v.Input)
 	if err != nil {
-		return refuse(line(err.Error(), 300))
+		return reject(line(err.Error(), 300))
 	}
 	return page{Location: s.guard.base + "execution?name=" + url.QueryEscape(name)}, nil
 }

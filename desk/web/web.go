@@ -167,14 +167,14 @@ func (s *Server) used(w http.ResponseWriter) {
 	_ = s.pages.ExecuteTemplate(w, "used", template.CSS(css)) // as in serve
 }
 
-// problem is an error as a sentence.
-type problem struct {
+// statusError is a sentence, with the error of the desk that decides its HTTP status.
+type statusError struct {
 	is       error // one of the desk's
 	sentence string
 }
 
-func (p *problem) Error() string { return p.sentence }
-func (p *problem) Unwrap() error { return p.is }
+func (e *statusError) Error() string { return e.sentence }
+func (e *statusError) Unwrap() error { return e.is }
 
 // status is the HTTP status for an error of the desk.
 func status(err error) int {

@@ -91,7 +91,7 @@ func (p Project) buildAndPublish(ctx context.Context, pkg, name, exe string, s *
 	return publish(staged, exe)
 }
 
-// publish puts a file in the place of another one in a single step: whoever runs the other one has either the old or the
+// publish replaces a file in a single step: whoever runs it has either the old or the
 // new one. The two share their content, which go replaces and never writes to.
 func publish(staged, target string) error {
 	from, err := os.Stat(staged)

@@ -82,7 +82,7 @@ func (q *queue[T]) put(items ...T) {
 	}
 }
 
-// close does not wait: done tells when the rest is handled.
+// close does not wait: done is closed when the rest is handled.
 func (q *queue[T]) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -450,7 +450,7 @@ func (r *running) answers(t *testing.T, times int, a answer) asked {
 }
 
 // Answers that the API takes, and nobody would send from the desk. The function that is
-// returned waits for what comes of them, and returns the executions without a report.
+// returned waits for them to end, and returns the executions without a report.
 func (r *running) oddAnswers(t *testing.T) (check func() (unreported []string)) {
 	failed := map[string]any{"outcome": "failed", "trade_placed": "no"}
 	const hostile = "'\"\\{}\r\n\u202e\u200b</script>$(reboot)"
@@ -485,7 +485,7 @@ func (r *running) oddAnswers(t *testing.T) (check func() (unreported []string)) 
 		{"a cause that takes six times its length in JSON", failure("Maybe", strings.Repeat("\x01", 32_768)), 4, states.StatusFailed, "TradeFailed", failed},
 		{"a hostile error", failure(hostile, hostile), 4, states.StatusFailed, "TradeFailed", map[string]any{"outcome": "failed", "trade_placed": "no", "failure": map[string]any{"Error": hostile, "Cause": hostile}}},
 		{"the error States.DataLimitExceeded", failure("States.DataLimitExceeded", "x"), 4, states.StatusFailed, "TradeFailed", failed},
-		// It ends the execution past every Catch: what tells of it is the alarm on failed executions.
+		// It ends the execution past every Catch: the alarm on failed executions reports it.
 		{"the error States.Runtime", failure("States.Runtime", "x"), 1, states.StatusFailed, "States.Runtime", nil},
 	}
 	var executions []asked

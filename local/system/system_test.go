@@ -240,7 +240,7 @@ func TestAutomaticApproval(t *testing.T) {
 	}
 }
 
-// What goes wrong at the start is told, and leaves nothing behind that a later start would meet.
+// An error at the start is reported, and leaves nothing behind for a later start.
 func TestStartFails(t *testing.T) {
 	c := localtest.Prepare(t, nil)
 	c.Node = "no-such-node"
