@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -209,8 +210,8 @@ func (e *Engine) ListExecutions(in *sfn.ListExecutionsInput) (ListExecutionsOutp
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	list := "executions " + string(in.StatusFilter)
-	last := int64(len(e.executions))
-	at, err := readToken(aws.ToString(in.NextToken), list, last, last)
+	last := len(e.executions)
+	at, err := readToken(in.NextToken, list, last, last)
 	if err != nil {
 		return ListExecutionsOutput{}, err
 	}
@@ -242,12 +243,12 @@ func (e *Engine) GetExecutionHistory(in *sfn.GetExecutionHistoryInput) (GetExecu
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	last := int64(len(x.events))
-	first, step, list := int64(1), int64(1), "history "+x.arn
+	last := len(x.events)
+	first, step, list := 1, 1, "history "+x.arn
 	if in.ReverseOrder {
 		first, step, list = last, -1, "reverse history "+x.arn
 	}
-	id, err := readToken(aws.ToString(in.NextToken), list, first, last)
+	id, err := readToken(in.NextToken, list, first, last)
 	if err != nil {
 		return GetExecutionHistoryOutput{}, err
 	}
@@ -433,29 +434,21 @@ func pageSize(asked int32) (int, error) {
 	return int(asked), nil
 }
 
-// pageToken says where the next page of a list begins. It is good for that list alone.
-type pageToken struct {
-	List string `json:"list"`
-	At   int64  `json:"at"`
-}
-
-func newToken(list string, at int64) string {
-	text, err := json.Marshal(pageToken{list, at})
-	if err != nil {
-		panic(err) // a string and a number
-	}
-	return base64.RawURLEncoding.EncodeToString(text)
+// newToken says where the next page of a list begins. It is good for that list alone.
+func newToken(list string, at int) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", at, list))
 }
 
 // readToken returns where a page begins: at the token's place, from 1 to last, or first without a token.
-func readToken(token, list string, first, last int64) (int64, error) {
-	if token == "" {
+func readToken(token *string, list string, first, last int) (int, error) {
+	if aws.ToString(token) == "" {
 		return first, nil
 	}
-	var p pageToken
-	text, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || json.Unmarshal(text, &p) != nil || p.List != list || p.At < 1 || p.At > last {
+	text, err := base64.RawURLEncoding.DecodeString(*token)
+	number, of, _ := strings.Cut(string(text), " ")
+	at, notNumber := strconv.Atoi(number)
+	if err != nil || notNumber != nil || of != list || at < 1 || at > last {
 		return 0, apiErrorf("InvalidToken", "Invalid Token: 'Invalid token'")
 	}
-	return p.At, nil
+	return at, nil
 }

@@ -141,6 +141,14 @@ func launch(t *testing.T, definition string, run TaskRunner, change ...func(*Con
 	return e
 }
 
+func startAndClose(t *testing.T, c Config) error {
+	e, err := Start(t.Context(), c)
+	if err == nil {
+		err = e.Close()
+	}
+	return err
+}
+
 func config(definition string, run TaskRunner) Config {
 	return Config{
 		Node: "node", Dir: ".", Valid: valid, Definition: []byte(definition),
@@ -778,11 +786,7 @@ func TestStartRefuses(t *testing.T) {
 			if test.change != nil {
 				test.change(&c)
 			}
-			e, err := Start(t.Context(), c)
-			if err == nil {
-				e.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := startAndClose(t, c); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
@@ -816,11 +820,7 @@ read -r end`)
 	start := func(definition, valid, node string) error {
 		c := config(definition, nil)
 		c.Valid, c.Node = valid, node
-		e, err := Start(t.Context(), c)
-		if err == nil {
-			err = e.Close()
-		}
-		return err
+		return startAndClose(t, c)
 	}
 	dir := t.TempDir()
 	if err := start(good, dir, node); err != nil {

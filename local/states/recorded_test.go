@@ -511,10 +511,7 @@ func TestRecordedRefusals(t *testing.T) {
 		`States.StringToJson('{\"text\":\"An \\\"escaped double quote\\\" here\"}')`,
 		`States.Format('He said, \\\"Hello, {}!\\\"', 'Test \\\"Name\\\" Here')`,
 	} {
-		e, err := Start(t.Context(), config(`{"StartAt":"S","States":{"S":{"Type":"Pass","Parameters":{"a.$":"`+call+`"},"End":true}}}`, nil))
-		if err == nil {
-			e.Close()
-		}
+		err := startAndClose(t, config(`{"StartAt":"S","States":{"S":{"Type":"Pass","Parameters":{"a.$":"`+call+`"},"End":true}}}`, nil))
 		if err == nil || !strings.Contains(err.Error(), `the escape \" is illegal`) {
 			t.Errorf("%s: got %v", call, err)
 		}
