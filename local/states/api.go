@@ -446,8 +446,8 @@ func readToken(token *string, list string, first, last int) (int, error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(*token)
 	number, of, _ := strings.Cut(string(text), " ")
-	at, notNumber := strconv.Atoi(number)
-	if err != nil || notNumber != nil || of != list || at < 1 || at > last {
+	at, _ := strconv.Atoi(number) // 0 for what is not a number
+	if err != nil || of != list || at < 1 || at > last {
 		return 0, apiErrorf("InvalidToken", "Invalid Token: 'Invalid token'")
 	}
 	return at, nil
