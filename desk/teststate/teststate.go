@@ -322,8 +322,7 @@ func (l *local) try(ctx context.Context, api API, s step) (difference string, er
 	return "", nil
 }
 
-// keepHost keeps the SDK from writing "sync-", which AWS has before the name of this API's host, before that of an endpoint
-// of one's own.
+// keepHost keeps the SDK from prefixing a custom endpoint's host with "sync-", as this API's host has it on AWS.
 func keepHost(o *sfn.Options) {
 	if o.BaseEndpoint == nil {
 		return

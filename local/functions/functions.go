@@ -73,7 +73,7 @@ type Config struct {
 	MaxConcurrency int
 
 	// Kill, if set, is asked at both moments of each invocation whether to kill the process there and then, for runs that
-	// test how the system bears it. It is called by several goroutines at once.
+	// test how the system copes. It is called by several goroutines at once.
 	Kill func(function string, payload []byte, at Moment) bool
 }
 
@@ -231,7 +231,7 @@ func (p *Pool) kills(f *function, inv *invocation, at Moment) bool {
 	return p.config.Kill != nil && p.config.Kill(f.Name, inv.payload, at)
 }
 
-// An invocation has one answer: the first that anybody gives.
+// An invocation has one answer: the first one.
 type invocation struct {
 	id       string
 	trace    string

@@ -58,8 +58,8 @@ type messaging struct {
 // goaws has package-level state.
 var oneSystem sync.Mutex
 
-// signWithSmallKey has goaws sign what it delivers with a small key: nobody looks at the signature, and making it with
-// goaws's own key takes more time than all else of a delivery.
+// signWithSmallKey has goaws sign what it delivers with a small key: nobody checks the signature, and signing with
+// goaws's own key takes longer than the rest of a delivery.
 var signWithSmallKey = sync.OnceFunc(func() {
 	if key, err := rsa.GenerateKey(rand.Reader, 1024); err == nil {
 		gosns.PrivateKEY = key

@@ -209,7 +209,7 @@ func (s *System) startFunctions(ctx context.Context, c Config) error {
 			"AWS_SESSION_TOKEN":         s.secrets.token,
 			"AWS_ENDPOINT_URL":          s.endpoint,
 			"AWS_EC2_METADATA_DISABLED": "true",
-			// Nothing of this machine's own AWS configuration.
+			// Ignore this machine's own AWS configuration.
 			"AWS_CONFIG_FILE":             os.DevNull,
 			"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		}
