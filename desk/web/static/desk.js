@@ -25,30 +25,35 @@ function take(old, fresh) {
   while (old.childNodes.length > children.length) old.lastChild.remove();
 }
 
+let poll = main.dataset.poll; // milliseconds until the next look
+let shown; // the page as it was last answered
+
 async function look() {
-  if (document.hidden) return main.dataset.poll;
+  if (document.hidden) return;
   try {
     const reply = await fetch(location.href, { credentials: "same-origin" });
     if (!reply.ok) throw new Error(reply.statusText);
-    const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const text = await reply.text();
+    connection.textContent = "";
+    if (text === shown) return;
+    shown = text;
+    const fresh = new DOMParser().parseFromString(text, "text/html");
     for (const old of document.querySelectorAll("[data-live]")) {
       const now = fresh.getElementById(old.id);
       if (now) take(old, now);
     }
     document.title = fresh.title;
-    connection.textContent = "";
-    return fresh.getElementById("main").dataset.poll;
+    poll = fresh.getElementById("main").dataset.poll;
   } catch {
     connection.textContent = "The desk does not answer. What is shown may be old.";
-    return main.dataset.poll;
   }
 }
 
-function again(milliseconds) {
-  if (Number(milliseconds) > 0) setTimeout(async () => again(await look()), Number(milliseconds));
+function again() {
+  if (Number(poll) > 0) setTimeout(() => look().then(again), Number(poll));
 }
 
-again(main.dataset.poll);
+again();
 
 // What is wider than the screen begins in its middle, where the workflow does.
 const graph = document.getElementById("graph");
