@@ -26,6 +26,8 @@ const check = `(async () => {
 	const dark = matchMedia("(prefers-color-scheme: dark)").matches; // which makes a difference to contrast alone
 	const results = await axe.run({ preload: false, resultTypes: ["violations", "incomplete"], ...(dark && { runOnly: ["color-contrast"] }) });
 	const unclear = results.incomplete.filter(r => r.id === "color-contrast");
+	// What lies over an element may be there for a moment only, as while a loaded machine puts a page together.
+	for (const r of unclear) r.nodes = r.nodes.filter(n => !n.any.some(c => c.data?.messageKey === "bgOverlap"));
 	const found = [...results.violations, ...unclear].flatMap(r => r.nodes.map(n => r.id + ": " + n.html.slice(0, 150) + " " + n.failureSummary));
 
 	const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
