@@ -73,7 +73,7 @@ func (c *log) run(ctx context.Context, s session) error {
 	}
 	switch {
 	case c.Format == "json":
-		return writeJSON(s.stdout, trades)
+		return decision.WriteJSON(s.stdout, trades)
 	case c.Format == "csv":
 		return decision.WriteCSV(s.stdout, trades)
 	case len(trades) == 0:

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"stocktrading/desk/decision"
@@ -118,7 +116,7 @@ func (c *show) list(ctx context.Context, s session) error {
 	case err != nil:
 		return err
 	case c.JSON:
-		return writeJSON(s.stdout, waits)
+		return decision.WriteJSON(s.stdout, waits)
 	case len(waits) == 0:
 		fmt.Fprintln(s.stdout, "Nothing waits for a decision.")
 		return nil
@@ -127,21 +125,6 @@ func (c *show) list(ctx context.Context, s session) error {
 		return err
 	}
 	fmt.Fprintf(s.stdout, "\nTo decide: go run ./desk %sNAME\n", s.hint)
-	return nil
-}
-
-// writeJSON writes a list as a JSON array.
-func writeJSON[T any](out io.Writer, list []T) error {
-	if list == nil {
-		list = []T{}
-	}
-	text, err := json.MarshalIndent(list, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the list: %w", err)
-	}
-	if _, err := fmt.Fprintf(out, "%s\n", text); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
 	return nil
 }
 

@@ -359,7 +359,7 @@ func (s *Server) export(kind string, write func(io.Writer, []decision.Trade) err
 		if err != nil {
 			return page{}, err
 		}
-		all := []decision.Trade{} // none are an empty array in JSON
+		var all []decision.Trade
 		for next, done := "", false; !done; done = next == "" {
 			var list []decision.Trade
 			if list, next, err = s.desk.Trades(r.Context(), f, next); err != nil {
@@ -373,12 +373,6 @@ func (s *Server) export(kind string, write func(io.Writer, []decision.Trade) err
 		}
 		return page{Type: kind, File: b.Bytes()}, nil
 	}
-}
-
-func writeJSON(w io.Writer, trades []decision.Trade) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(trades)
 }
 
 // execution shows one execution.

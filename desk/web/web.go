@@ -91,7 +91,7 @@ func newServer(host string, c Config) *Server {
 		"POST /decide":        s.decide,
 		"GET /list":           s.executions,
 		"GET /decisions":      s.decisions,
-		"GET /decisions.json": s.export("application/json", writeJSON),
+		"GET /decisions.json": s.export("application/json", decision.WriteJSON[decision.Trade]),
 		"GET /decisions.csv":  s.export("text/csv; charset=utf-8", decision.WriteCSV),
 		"GET /execution":      s.execution,
 		"GET /workflow":       s.workflow,

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -25,6 +26,21 @@ func ParseTime(text string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, errorf(ErrWrongUse, "%q, want a day such as 2006-01-02, a time such as 2006-01-02T15:04:05Z, or a duration such as 36h", trading.OneLine(text, 40))
+}
+
+// WriteJSON writes a list as a JSON array, which is empty and not null for no list.
+func WriteJSON[T any](w io.Writer, list []T) error {
+	if list == nil {
+		list = []T{}
+	}
+	text, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the list: %w", err)
+	}
+	if _, err := fmt.Fprintf(w, "%s\n", text); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return nil
 }
 
 // WriteCSV writes what the JSON of the trades has in rows, and a text that a spreadsheet would take for a
