@@ -1,13 +1,10 @@
 package setup
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
+	"hash/fnv"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -40,38 +37,21 @@ func (p Project) openAssemblies() (assemblies, error) {
 	return assemblies(dir), nil
 }
 
-// assemblyKey names what an assembly is made of: the app, to the byte, and the environment that it is given.
+// assemblyKey names what an assembly is made of: the app, as it was last built, and the environment that it is given.
 func assemblyKey(exe string, env []string) (string, error) {
-	app, err := sumOf(exe)
+	app, err := os.Stat(exe)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q%s", env, app))), nil
+	return nameOf(fmt.Appendf(nil, "%q, %d bytes of %d", env, app.Size(), app.ModTime().UnixNano())), nil
 }
 
-// sumOf is a file's hash. It is kept beside the file, with the file's size and time: the app has 90 MB.
-func sumOf(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", err
-	}
-	state := fmt.Sprintf("%d bytes of %s: ", info.Size(), info.ModTime().Format(time.RFC3339Nano))
-	kept := file + ".sha256"
-	if text, err := os.ReadFile(kept); err == nil && strings.HasPrefix(string(text), state) {
-		return string(text[len(state):]), nil
-	}
-	content, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer content.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, content); err != nil {
-		return "", err
-	}
-	sum := hex.EncodeToString(hash.Sum(nil))
-	os.WriteFile(kept, []byte(state+sum), 0o644) // or it is hashed again
-	return sum, nil
+// nameOf is a name made of a content. A cryptographic hash would take a second to compile before the local run's first
+// word.
+func nameOf(content []byte) string {
+	hash := fnv.New128a()
+	hash.Write(content)
+	return fmt.Sprintf("%x", hash.Sum(nil))
 }
 
 // find returns the folder of an assembly, and marks it as used.
@@ -102,8 +82,7 @@ func (p Project) validDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(lock)
-	dir := filepath.Join(build, "valid", hex.EncodeToString(sum[:8]))
+	dir := filepath.Join(build, "valid", nameOf(lock))
 	if os.MkdirAll(dir, 0o755) != nil {
 		return "", nil
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
-
-	"stocktrading/stacks/config"
 )
 
 // Prepared is all that a run of the system needs.
@@ -48,9 +46,9 @@ func (p Project) Build(ctx context.Context) (Prepared, error) {
 	return r, err // now that it is complete
 }
 
-// BuildTags are the build tags of the functions; one chooses their market.
+// BuildTags are the build tags of the functions: the name of the market, if one is chosen.
 func (p Project) BuildTags() []string {
-	if market, ok := p.Context["market"].(string); ok && market != string(config.SimulatedMarket) {
+	if market, ok := p.Context["market"].(string); ok {
 		return []string{market}
 	}
 	return nil

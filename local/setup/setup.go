@@ -8,7 +8,6 @@ package setup
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -157,7 +156,7 @@ func (p Project) buildDir() (string, error) {
 	if err != nil {
 		return "", denied
 	}
-	dir = filepath.Join(caches, module, fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:16])
+	dir = filepath.Join(caches, module, nameOf([]byte(dir)))
 	if makeWritable(dir) != nil {
 		return "", denied
 	}
