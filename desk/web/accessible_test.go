@@ -52,7 +52,7 @@ const check = `(async () => {
 		const contrast = (more + 0.05) / (less + 0.05);
 		if (contrast < 4.5) found.push("the picture's " + text.textContent + " has a contrast of " + contrast.toFixed(2) + ":1");
 	}
-	if (document.documentElement.scrollWidth > innerWidth) found.push("the page is wider than the screen");
+	if (document.documentElement.scrollWidth > document.documentElement.clientWidth) found.push("the page is wider than the screen");
 	return found;
 })()`
 
